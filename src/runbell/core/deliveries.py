@@ -1,0 +1,92 @@
+"""What happens to a delivery: the verdict of one try, the retry ladder, and the only function that says the next state.
+
+queued ─claim─> sending ─Sent─> sent
+   ^               ├──Retry──> waiting (due_at) ─claim─> sending
+   └ lease expired ┤
+                   └──Dead───> dead (because)        suppressed: never queued, receipt only
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runbell.core.because import Because
+
+LADDER = tuple(timedelta(seconds=s) for s in (0, 5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400))
+"""Wait before try n (product promise): at once, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h, 4 h, then dead."""
+JITTER = 0.2
+MAX_AGE = timedelta(hours=24)
+
+
+class DeliveryState(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"
+    WAITING = "waiting"
+    SENT = "sent"
+    DEAD = "dead"
+    SUPPRESSED = "suppressed"  # was queued, and the reason to send went away before it was sent
+    FOLDED = "folded"  # told within a digest
+
+
+PENDING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took it. `provider_id` is what the provider calls it."""
+
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now. `after` is the provider's own wish. `is_transport`: the way itself is down, so the lane pauses and no attempt is used up."""
+
+    because: Because
+    after: timedelta | None = None
+    is_transport: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never. `disable`: the destination itself is at fault, not this message."""
+
+    because: Because
+    disable: bool = False
+
+
+Verdict = Sent | Retry | Dead
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The state after a try. `due_at` is set when waiting; `because` when there is something to say."""
+
+    state: DeliveryState
+    due_at: datetime | None = None
+    because: Because | None = None
+    counts_as_attempt: bool = True
+
+
+def next_step(
+    verdict: Verdict,
+    *,
+    attempts: int,
+    created_at: datetime,
+    now: datetime,
+    chance: float,
+    scale: float = 1.0,
+    max_age: timedelta = MAX_AGE,
+) -> NextStep:
+    """The state after try number `attempts` (from 1). `chance` in [0, 1) is the caller's dice; `scale` shrinks time in tests."""
+    if isinstance(verdict, Sent):
+        return NextStep(DeliveryState.SENT)
+    if isinstance(verdict, Dead):
+        return NextStep(DeliveryState.DEAD, because=verdict.because)
+    if now - created_at >= max_age * scale:
+        return NextStep(DeliveryState.DEAD, because=Because("too_old", {"last": verdict.because.to_json()}))
+    if not verdict.is_transport and attempts >= len(LADDER):
+        return NextStep(DeliveryState.DEAD, because=Because("tries_used_up", {"last": verdict.because.to_json()}))
+    rung = LADDER[min(attempts, len(LADDER) - 1)]
+    wait = max(rung * scale * (1 - JITTER + 2 * JITTER * chance), verdict.after or timedelta())
+    return NextStep(DeliveryState.WAITING, now + wait, verdict.because, counts_as_attempt=not verdict.is_transport)

@@ -1,0 +1,82 @@
+"""Who may do what: one pure table, roles × actions, with a sentence for each action."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Words of the API and the command line, most rights first."""
+
+    ACCOUNT_ADMIN = "account_admin"
+    NOTIFICATION_MANAGER = "notification_manager"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+class Permission(StrEnum):
+    """What a token may be used for; the member it acts as limits it further."""
+
+    REPORT = "report"
+    READ = "read"
+    NOTIFICATIONS = "notifications"
+    ADMIN = "admin"
+
+
+class Action(StrEnum):
+    SEE_JOBS = "see_jobs"
+    SEE_DELIVERIES = "see_deliveries"
+    READ_MAILBOX = "read_mailbox"
+    REPORT_RUNS = "report_runs"
+    UNSUBSCRIBE_SELF = "unsubscribe_self"
+    SET_OWN_NOTIFICATIONS = "set_own_notifications"
+    SET_ANY_NOTIFICATIONS = "set_any_notifications"
+    RESEND_DELIVERIES = "resend_deliveries"
+    MANAGE_MEMBERS = "manage_members"
+    MANAGE_TOKENS = "manage_tokens"
+    MANAGE_JOBS = "manage_jobs"
+    LINK_SLACK = "link_slack"
+    SEE_AUDIT = "see_audit"
+
+
+SENTENCES = {
+    Action.SEE_JOBS: "See projects, environments, jobs, runs and who was told.",
+    Action.SEE_DELIVERIES: "See the delivery log.",
+    Action.READ_MAILBOX: "Read the built-in mailbox.",
+    Action.REPORT_RUNS: "Report runs.",
+    Action.UNSUBSCRIBE_SELF: "Unsubscribe the own address from all email notifications.",
+    Action.SET_OWN_NOTIFICATIONS: "Set notifications for the own e-mail address.",
+    Action.SET_ANY_NOTIFICATIONS: "Set notifications for any member, external address and configured Slack channel.",
+    Action.RESEND_DELIVERIES: "Send a delivery again.",
+    Action.MANAGE_MEMBERS: "Invite members, change roles, deactivate members.",
+    Action.MANAGE_TOKENS: "Create and revoke tokens.",
+    Action.MANAGE_JOBS: "Rename, merge, hide and delete projects, environments and jobs.",
+    Action.LINK_SLACK: "Link and unlink Slack, and take a Slack channel over.",
+    Action.SEE_AUDIT: "Read the audit log.",
+}
+
+_VIEWER = frozenset({Action.SEE_JOBS, Action.SEE_DELIVERIES, Action.UNSUBSCRIBE_SELF})
+_DEVELOPER = _VIEWER | {Action.SET_OWN_NOTIFICATIONS, Action.REPORT_RUNS}
+_MANAGER = _DEVELOPER | {Action.SET_ANY_NOTIFICATIONS, Action.RESEND_DELIVERIES}
+
+ALLOWED: dict[Role, frozenset[Action]] = {
+    Role.VIEWER: _VIEWER,
+    Role.DEVELOPER: _DEVELOPER,
+    Role.NOTIFICATION_MANAGER: _MANAGER,
+    Role.ACCOUNT_ADMIN: frozenset(Action),
+}
+
+_NEEDS: dict[Action, Permission] = {
+    Action.REPORT_RUNS: Permission.REPORT,
+    Action.SEE_JOBS: Permission.READ,
+    Action.SEE_DELIVERIES: Permission.READ,
+    Action.UNSUBSCRIBE_SELF: Permission.NOTIFICATIONS,
+    Action.SET_OWN_NOTIFICATIONS: Permission.NOTIFICATIONS,
+    Action.SET_ANY_NOTIFICATIONS: Permission.NOTIFICATIONS,
+    Action.RESEND_DELIVERIES: Permission.NOTIFICATIONS,
+}
+
+
+def may(role: Role, action: Action, token: frozenset[Permission] | None = None) -> bool:
+    """Whether a member in `role` may act, in person (`token` None) or through a token with these permissions."""
+    if action not in ALLOWED[role]:
+        return False
+    return token is None or _NEEDS.get(action, Permission.ADMIN) in token
