@@ -1,0 +1,77 @@
+"""What every channel is. Adding one: its file, one line in registry.py, golden files, a how-to page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from runbell.core.because import Because
+from runbell.core.deliveries import Verdict
+from runbell.messages.message import Message, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting of a destination; builds the form and the API."""
+
+    name: str
+    label: str
+    help: str = ""
+    is_secret: bool = False
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How this server sends: the relay or provider's address (with its secret), who it sends as, where its pages are."""
+
+    url: str
+    sender: str
+    public_url: str
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The lines of a message that are one recipient's own; spliced into the shared rendering."""
+
+    address: str
+    because: Because
+    why_url: str
+    settings_url: str
+    unsubscribe_url: str
+    account: str
+    thread: str
+    sent_at: datetime
+    is_test: bool = False
+    is_late: bool = False
+
+
+class Connection(Protocol):
+    """An open way out, used by one lane at a time."""
+
+    def send(self, settings: Mapping[str, Any], payload: bytes, key: str) -> Verdict:
+        """One try. Expected trouble is a verdict; an exception is a bug. The same `key` means the same message."""
+
+    def close(self) -> None: ...
+
+
+class Channel(Protocol):
+    kind: str
+    label: str
+    fields: tuple[Field, ...]
+
+    def clean(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a destination from what a person typed. Raises `BadField` naming the field."""
+
+    def describe(self, settings: Mapping[str, Any]) -> str:
+        """A name people recognise, without secrets."""
+
+    def render(self, message: Message, reader: Reader, transport: Transport) -> bytes:
+        """The shared part of a message, encoded. Pure; worth caching by (message, language, zone)."""
+
+    def address(self, rendered: bytes, recipient: Recipient, key: str) -> bytes:
+        """The rendering with one recipient's own lines. Pure and cheap."""
+
+    def connect(self, transport: Transport) -> Connection:
+        """A connection that is opened at the first send and kept."""
