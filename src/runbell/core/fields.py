@@ -77,6 +77,15 @@ class Fields:
             raise BadField(self.at(name), f"must be between {low} and {high}")
         return value
 
+    def seconds(self, name: str) -> float | None:
+        """A length of time, whole or broken; NaN and infinities are refused by the range."""
+        if not self.has(name):
+            return None
+        value = self.value[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_INTEGER:
+            raise BadField(self.at(name), "must be a number of seconds, 0 or more")
+        return float(value)
+
     def moment(self, name: str) -> datetime | None:
         """An RFC 3339 time with a zone, as UTC."""
         if not self.has(name):

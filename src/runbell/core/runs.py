@@ -88,6 +88,10 @@ class NodeReport:
     name: str = ""
     path: str = ""
     failures: int | None = None
+    age_seconds: float | None = None  # these four are of a source: how old its newest row was, and what it was held to
+    loaded_at: datetime | None = None
+    warn_after_seconds: float | None = None
+    error_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,10 @@ def _node(raw: object, path: str) -> NodeReport:
         name=node.text("name", limit=MAX_TEXT),
         path=node.text("path", limit=MAX_TEXT),
         failures=node.integer("failures", low=0),
+        age_seconds=node.seconds("age_seconds"),
+        loaded_at=node.moment("loaded_at"),
+        warn_after_seconds=node.seconds("warn_after_seconds"),
+        error_after_seconds=node.seconds("error_after_seconds"),
     )
 
 
