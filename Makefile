@@ -1,0 +1,45 @@
+# Everything a contributor runs. `make setup` needs only Python 3.11, pip, git and make: it fetches uv itself.
+SHELL := /bin/bash
+export RUNBELL_HOME ?= $(CURDIR)/var
+UV_VERSION := 0.13.9
+UV := .tools/uv/bin/uv
+RUN := .venv/bin
+
+.PHONY: setup fmt check test test-pg e2e clean
+.DEFAULT_GOAL := help
+
+help: ## Say what the targets do.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(UV):
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools/uv uv==$(UV_VERSION)
+
+setup: .venv/.ready ## A .venv with the server, the command and every tool.
+
+.venv/.ready: $(UV) pyproject.toml uv.lock hatch_build.py $(shell find src -name '*.po')
+	$(UV) sync --locked --extra server --quiet --reinstall-package runbell
+	@touch $@
+
+fmt: setup ## Format, and mend what can be mended.
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+check: setup ## Format, lint, types, room contracts.
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+test: check ## Everything CI runs: checks, and all tests, the database tests on both databases.
+	$(RUN)/pytest -n 2 --durations=20
+	$(MAKE) test-pg
+
+test-pg: setup ## The database tests on a PostgreSQL of their own.
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; }
+	$(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 2 tests/server
+
+e2e: setup ## Tests with real processes.
+	$(RUN)/pytest -n 2 tests/e2e
+
+clean: ## Remove what the targets made.
+	rm -rf .venv .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,285 @@
+"""Every setting of the server: one table, read here and nowhere else; and Django's settings made from it."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from runbell import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. A secret can also come from a file named by `<name>_FILE`."""
+
+    name: str
+    default: str
+    help: str
+    is_secret: bool = False
+
+
+SETTINGS = (
+    Setting("RUNBELL_HOME", "", "Directory of the database, keys and locks. Default: $XDG_DATA_HOME/runbell or ~/.local/share/runbell."),
+    Setting("RUNBELL_DATABASE_URL", "", "postgresql://user:password@host/name, or empty for SQLite under RUNBELL_HOME.", is_secret=True),
+    Setting("RUNBELL_BIND", "127.0.0.1:8484", "Address and port the web server listens on."),
+    Setting("RUNBELL_PUBLIC_URL", "", "The URL people use, for links in messages. Default: http:// and RUNBELL_BIND."),
+    Setting(
+        "RUNBELL_SECRET_KEY",
+        "",
+        "Signs sessions and links. Generated into RUNBELL_HOME when absent. Comma list: the first signs.",
+        is_secret=True,
+    ),
+    Setting(
+        "RUNBELL_ENCRYPTION_KEYS",
+        "",
+        "Fernet keys for secrets at rest, comma list: the first encrypts. Generated when absent.",
+        is_secret=True,
+    ),
+    Setting(
+        "RUNBELL_SMTP_URL", "", "smtp://, smtp+starttls:// or smtps://user:password@host:port. Empty: the built-in mailbox.", is_secret=True
+    ),
+    Setting("RUNBELL_MAIL_FROM", "Runbell <runbell@localhost>", "The From of every mail."),
+    Setting("RUNBELL_LOST_RUN_AFTER", "24h", "A started run without an end fails after this time."),
+    Setting("RUNBELL_MAX_AGE", "24h", "A delivery that could not be sent for this long is dead."),
+    Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
+    Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
+    Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
+    Setting("RUNBELL_TIME_SCALE", "1", "Shrinks retry, lease and lost-run times; for tests."),
+    Setting("RUNBELL_DEBUG", "0", "1 shows tracebacks in the browser; for development alone."),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def read(name: str) -> str:
+    """The value of one setting: the variable, for secrets the file named by `<name>_FILE`, or the default."""
+    setting = _BY_NAME[name]
+    path = os.environ.get(f"{name}_FILE") if setting.is_secret else None
+    if path:
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
+    return os.environ.get(name, setting.default).strip()
+
+
+def span(name: str) -> timedelta:
+    """A time such as `90s`, `15m`, `24h` or `7d`."""
+    value = read(name)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    try:
+        return timedelta(**{units[value[-1:]]: float(value[:-1])})
+    except (KeyError, ValueError):
+        raise ImproperlyConfigured(f"{name}: {value!r} is not a time like 90s, 15m, 24h or 7d") from None
+
+
+def number(name: str, low: float) -> float:
+    try:
+        value = float(read(name))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}: {read(name)!r} is not a number") from None
+    if value < low:
+        raise ImproperlyConfigured(f"{name}: must be at least {low}")
+    return value
+
+
+def home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(read("RUNBELL_HOME") or f"{base}/runbell").expanduser().absolute()
+
+
+def key_file(path: Path) -> str:
+    """The key kept in `path`; made on first use, readable by its owner alone. Two processes starting at once agree on one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48) if path.name == "secret_key" else _fernet_key())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def _fernet_key() -> str:
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode()
+
+
+def database(url: str, home: Path) -> dict[str, Any]:
+    """Django's DATABASES entry of a RUNBELL_DATABASE_URL."""
+    parts = urlsplit(url)
+    if parts.scheme in ("", "sqlite"):
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": parts.path or str(home / "runbell.sqlite3"),
+            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},
+            "CONN_MAX_AGE": None,
+        }
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(f"RUNBELL_DATABASE_URL: {parts.scheme}:// is not known; use postgresql:// or leave it empty for SQLite")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or "") or dict(parse_qsl(parts.query)).get("host", ""),
+        "PORT": str(parts.port or ""),
+        "OPTIONS": {key: value for key, value in parse_qsl(parts.query) if key != "host"},
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+# FULL, not NORMAL: in WAL mode NORMAL can lose a committed report at power loss (https://sqlite.org/pragma.html#pragma_synchronous).
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-20000;"
+    "PRAGMA mmap_size=134217728;PRAGMA journal_size_limit=27103364;PRAGMA temp_store=MEMORY"
+)
+
+RUNBELL_HOME = home()
+RUNBELL_BIND = read("RUNBELL_BIND")
+RUNBELL_PUBLIC_URL = (read("RUNBELL_PUBLIC_URL") or f"http://{RUNBELL_BIND}").rstrip("/")
+RUNBELL_SMTP_URL = read("RUNBELL_SMTP_URL")
+RUNBELL_MAIL_FROM = read("RUNBELL_MAIL_FROM")
+RUNBELL_SUPPORT_CONTACT = read("RUNBELL_SUPPORT_CONTACT")
+RUNBELL_TIME_SCALE = number("RUNBELL_TIME_SCALE", 0.000001)
+RUNBELL_LOST_RUN_AFTER = span("RUNBELL_LOST_RUN_AFTER") * RUNBELL_TIME_SCALE
+RUNBELL_MAX_AGE = span("RUNBELL_MAX_AGE")
+RUNBELL_WEB_THREADS = int(number("RUNBELL_WEB_THREADS", 1))
+
+_secret_keys = [key for key in read("RUNBELL_SECRET_KEY").split(",") if key] or [key_file(RUNBELL_HOME / "secret_key")]
+SECRET_KEY, SECRET_KEY_FALLBACKS = _secret_keys[0], _secret_keys[1:]
+RUNBELL_ENCRYPTION_KEYS = [key for key in read("RUNBELL_ENCRYPTION_KEYS").split(",") if key] or [key_file(RUNBELL_HOME / "encryption_keys")]
+
+DEBUG = read("RUNBELL_DEBUG") == "1"
+_public = urlsplit(RUNBELL_PUBLIC_URL)
+# Behind a proxy the Host is the public name, beside it the bind address; a health check may come by any loopback name.
+ALLOWED_HOSTS = sorted({_public.hostname or "localhost", RUNBELL_BIND.rsplit(":", 1)[0].strip("[]"), "localhost", "127.0.0.1", "[::1]"})
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+_is_https = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _is_https
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME, LANGUAGE_COOKIE_NAME = "runbell_session", "runbell_csrf", "runbell_language"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
+SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "ninja",
+    "csp",
+    "runbell.server.db.apps.RunbellConfig",
+    "runbell.server.web.apps.WebConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "runbell.server.web.edge.ReaderMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "frame-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+ROOT_URLCONF = "runbell.server.urls"
+WSGI_APPLICATION = "runbell.server.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "runbell.server.web.edge.frame",
+            ],
+            "builtins": ["runbell.server.web.templatetags.runbell"],
+        },
+    }
+]
+
+DATABASES = {"default": database(read("RUNBELL_DATABASE_URL"), RUNBELL_HOME)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# allauth's rate limits must count across processes and survive restarts; the table comes with our migrations.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "runbell_cache"}}
+
+AUTH_USER_MODEL = "runbell.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_ADAPTER = "runbell.server.web.sign_in.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"  # members come by invitation or from the command line; nobody signs up
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+EMAIL_BACKEND = "runbell.server.services.account_mail.OutboxBackend"
+DEFAULT_FROM_EMAIL = RUNBELL_MAIL_FROM
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
+USE_I18N = USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = RUNBELL_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024 + 65_536  # the report's own cap (core.runs.MAX_BODY) answers first
+APPEND_SLASH = False
+
+RUNBELL_VERSION = __version__
+LOGGING_CONFIG = None  # structlog is set up in logs.py by each process
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,17 @@
+"""Every test process has a home of its own; no test reads the developer's settings."""
+
+import os
+import tempfile
+from pathlib import Path
+
+for name in [name for name in os.environ if name.startswith("RUNBELL_") and not name.startswith("RUNBELL_TEST_")]:
+    del os.environ[name]
+os.environ["RUNBELL_HOME"] = tempfile.mkdtemp(prefix="runbell-tests-")
+if url := os.environ.get("RUNBELL_TEST_DATABASE_URL"):
+    os.environ["RUNBELL_DATABASE_URL"] = url
+
+
+def pytest_unconfigure() -> None:
+    import shutil
+
+    shutil.rmtree(Path(os.environ["RUNBELL_HOME"]), ignore_errors=True)
