@@ -9,6 +9,7 @@
 """
 
 import json
+import ssl
 import threading
 import zlib
 from dataclasses import dataclass, field
@@ -34,12 +35,15 @@ class FakeRunbell:
     body: Any = None
     requests: list[Recorded] = field(default_factory=list)
     permissions: tuple[str, ...] = ("report", "read")
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> "FakeRunbell":
         self.released = threading.Event()
         self.seen = threading.Condition()
         self.http = _Server(("127.0.0.1", 0), _Handler)
         self.http.fake = self
+        if self.tls:
+            self.http.socket = self.tls.wrap_socket(self.http.socket, server_side=True)
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
         return self
@@ -52,7 +56,7 @@ class FakeRunbell:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.http.server_address[1]}"
 
     @property
     def reports(self) -> list[Any]:
@@ -101,6 +105,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
     fake: FakeRunbell
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that does not trust our certificate, or hangs up, is what some tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -37,9 +37,6 @@ def main(words: Sequence[str] | None = None) -> int:
         return _command(words[0] if words else "--help", words[1:])
     except KeyboardInterrupt:
         return 130  # only before a child is up, or in a command without one
-    except BrokenPipeError:
-        sys.stdout = None  # nobody reads on; a flush at exit would complain again
-        return 1
 
 
 def _command(name: str, words: Sequence[str]) -> int:

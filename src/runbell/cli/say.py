@@ -1,4 +1,7 @@
-"""The one place that writes to the terminal beside the child's own output."""
+"""The one place that writes to the terminal beside the child's own output.
+
+A stream that nobody reads any more is put away: Python would flush it at exit, fail, and end with 120 in place of dbt's exit code.
+"""
 
 import sys
 
@@ -9,14 +12,14 @@ def one_line(text: object) -> str:
 
 
 def say(text: str) -> None:
-    """One line on stderr. A closed pipe or a missing stderr is no trouble of the job's."""
+    """One line on stderr, if there is one."""
     if sys.stderr is None:
         return
     try:
         sys.stderr.write(f"runbell: {one_line(text)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        return
+        sys.stderr = None
 
 
 def show(text: str) -> None:
@@ -25,3 +28,5 @@ def show(text: str) -> None:
         print(text, flush=True)
     except UnicodeEncodeError:  # a terminal of another alphabet
         print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+    except OSError:
+        sys.stdout = None
