@@ -7,6 +7,7 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith("RUNBELL_") and not name.startswith("RUNBELL_TEST_")]:
     del os.environ[name]
 os.environ["RUNBELL_HOME"] = tempfile.mkdtemp(prefix="runbell-tests-")
+Path(os.environ["RUNBELL_HOME"], "static").mkdir()  # WhiteNoise warns of a missing one; `serve` makes it
 if url := os.environ.get("RUNBELL_TEST_DATABASE_URL"):
     os.environ["RUNBELL_DATABASE_URL"] = url
 

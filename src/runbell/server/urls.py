@@ -1,5 +1,7 @@
 """Every URL of the server."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from runbell.server.api.native import api
+
+urlpatterns: list[URLPattern | URLResolver] = [path("api/", api.urls)]

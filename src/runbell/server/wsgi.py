@@ -5,4 +5,8 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runbell.server.settings")
+
+from runbell.server.serve import die_with  # needs the settings named above
+
+die_with(os.getppid())
 application = get_wsgi_application()

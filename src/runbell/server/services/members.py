@@ -70,3 +70,18 @@ def _account_name(raw: str) -> str:
     if not 0 < len(name) <= 200:
         raise BadField("name", "must have 1 to 200 characters")
     return name
+
+
+def account_of_shell(account_id: int) -> Account:
+    """For the command line, whose user owns the whole server."""
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        raise BadField("--account", f"there is no account {account_id}")
+    return account
+
+
+def member_of(account: Account, email: str) -> Member:
+    member = Member.objects.select_related("account", "user").filter(account=account, user__email=_email(email), is_active=True).first()
+    if member is None:
+        raise BadField("--as", f"{email} is no active member of {account.name}")
+    return member

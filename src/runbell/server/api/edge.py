@@ -1,0 +1,99 @@
+"""Where requests of programs come in and trouble goes out: tokens, bodies, and one shape for every error.
+
+{"error": {"field": "steps[0].exit_code", "message": "must be a whole number"}}      field is null when no field is at fault
+"""
+
+import json
+import zlib
+from typing import Any, NoReturn
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from ninja import NinjaAPI
+from ninja.security.base import AuthBase
+
+from runbell.core.fields import BadField
+from runbell.core.runs import MAX_BODY
+from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.tokens import authenticate
+
+
+class TokenAuth(AuthBase):
+    """`Authorization: Token rb_…` or `Bearer rb_…`: both are in use among clients of the dbt Admin API."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __call__(self, request: HttpRequest) -> Actor | None:
+        scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() not in ("token", "bearer"):
+            return None
+        try:
+            return authenticate(plain.strip(), timezone.now())
+        except NotThere:
+            return None
+
+
+class TooLarge(ValueError):
+    pass
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    actor: Actor = request.auth  # type: ignore[attr-defined]  # set by ninja
+    return actor
+
+
+def read_json(request: HttpRequest) -> Any:
+    """The decoded body, gzip or plain; the cap counts after inflating. Raises `TooLarge` or `BadField`."""
+    body = _body(request)
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise BadField("body", "is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise BadField("body", f"is not JSON: {str(error)[:100]}") from None
+
+
+def _body(request: HttpRequest) -> bytes:
+    length = request.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) > MAX_BODY:
+        raise TooLarge
+    raw = request.read(MAX_BODY + 1)
+    if request.headers.get("Content-Encoding", "").lower() == "gzip":
+        raw = _inflate(raw)
+    if len(raw) > MAX_BODY:
+        raise TooLarge
+    return raw
+
+
+def _inflate(raw: bytes) -> bytes:
+    """Never inflates past the cap, whatever the bytes promise."""
+    inflator = zlib.decompressobj(wbits=31)
+    try:
+        body = inflator.decompress(raw, MAX_BODY + 1)
+    except zlib.error:
+        raise BadField("body", "is not gzip, though Content-Encoding says so") from None
+    if not inflator.eof and len(body) <= MAX_BODY:
+        raise BadField("body", "ends in the middle of the gzip stream")
+    return body
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def problem(status: int, message: str, field: str | None = None) -> HttpResponse:
+    return JsonResponse({"error": {"field": field, "message": message}}, status=status)
+
+
+def install(api: NinjaAPI) -> None:
+    """One answer for each kind of trouble."""
+    from ninja.errors import AuthenticationError
+
+    api.exception_handler(BadField)(lambda request, error: problem(400 if error.field == "body" else 422, error.message, error.field))
+    api.exception_handler(TooLarge)(lambda request, error: problem(413, f"must have at most {MAX_BODY} bytes, inflated", "body"))
+    api.exception_handler(NotThere)(lambda request, error: problem(404, "There is no such thing in this account."))
+    api.exception_handler(NotAllowed)(lambda request, error: problem(403, str(error)))
+    api.exception_handler(AuthenticationError)(
+        lambda request, error: problem(401, "Send a token that is valid here: Authorization: Token rb_…")
+    )

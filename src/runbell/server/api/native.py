@@ -1,0 +1,77 @@
+"""Runbell's own API: reports in."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import NinjaAPI, Router, Status
+
+from runbell.core.fields import BadField, Fields
+from runbell.core.permissions import Action
+from runbell.core.runs import JobRef, parse_report
+from runbell.server.api.edge import TokenAuth, actor_of, install, read_json
+from runbell.server.services.hearing import who_hears
+from runbell.server.services.runs import Recorded, record_run
+
+MAX_BATCH = 500
+
+router = Router(tags=["Runs"])
+
+
+@router.post("/runs", response={200: dict, 201: dict}, summary="Report a run")
+def report_run(request: HttpRequest) -> Status[dict[str, Any]]:
+    """Takes a report (docs/reference/report.md). 201 for a run not known before, 200 for a known one, with the fields that came
+    too late in `ignored`. 400 body, 413 size, 422 a field, 401, 403: nothing was stored."""
+    now = timezone.now()
+    recorded = record_run(parse_report(read_json(request), now=now), actor=actor_of(request), now=now)
+    return Status(201 if recorded.is_new else 200, answer(recorded))
+
+
+@router.post("/runs:batch", response=dict, summary="Report up to 500 runs")
+def report_runs(request: HttpRequest) -> dict[str, Any]:
+    """`{"reports": […]}` → `{"results": […]}` in the same order, each `{"status": 201, …}` or `{"status": 422, "error": {…}}`.
+
+    Each report stands alone: a bad one never keeps the others out.
+    """
+    reports = Fields(read_json(request)).items("reports", lambda raw, _: raw, limit=MAX_BATCH)
+    return {"results": [_one(raw, request) for raw in reports]}
+
+
+def _one(raw: object, request: HttpRequest) -> dict[str, Any]:
+    now = timezone.now()
+    try:
+        recorded = record_run(parse_report(raw, now=now), actor=actor_of(request), now=now)
+    except BadField as bad:
+        return {"status": 422, "error": {"field": bad.field, "message": bad.message}}
+    return {"status": 201 if recorded.is_new else 200, **answer(recorded)}
+
+
+def answer(recorded: Recorded) -> dict[str, Any]:
+    run = recorded.run
+    return {
+        "id": run.pk,
+        "url": f"{settings.RUNBELL_PUBLIC_URL}/a/{run.account_id}/runs/{run.pk}",
+        "state": run.state,
+        "outcome": run.outcome or None,
+        "created": recorded.is_new,
+        "ignored": list(recorded.ignored),
+    }
+
+
+@router.get("/check", response=dict, summary="What a token may do, and who would hear of a job")
+def check(request: HttpRequest, project: str = "", environment: str = "", job: str = "") -> dict[str, Any]:
+    actor = actor_of(request)
+    hears = who_hears(JobRef(project, environment, job), account_id=actor.account_id) if job and actor.may(Action.REPORT_RUNS) else None
+    token = actor.token
+    return {
+        "version": settings.RUNBELL_VERSION,
+        "account": {"id": actor.account_id, "name": actor.member.account.name},
+        "token": {"name": token.name, "permissions": token.permissions, "member": actor.member.user.email} if token else None,
+        "job": hears,
+    }
+
+
+api = NinjaAPI(title="Runbell", version="1", urls_namespace="runbell-api", auth=TokenAuth(), docs_url=None)
+api.add_router("/runbell/v1", router)
+install(api)

@@ -1,0 +1,219 @@
+"""Who is told about a run: rules found, decided, worded and put into the outbox, inside the transaction of the caller."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from statistics import median
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from runbell.core.because import Because
+from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decide
+from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
+from runbell.messages.compose import compose_run
+from runbell.messages.facts import RunFacts, StepFacts
+from runbell.server.db import outbox
+from runbell.server.db.models import Account, Delivery, Destination, Message, Receipt, Rule, Run, State
+
+SHOWN_NOT_TOLD = 200
+HISTORY = 30
+USUAL_SPREAD = 3  # median absolute deviations; what lies within is as usual
+
+
+def decide_run(run: Run, *, now: datetime, account: Account) -> None:
+    """Decides once and for all; `run.decided_at` guards against a second time. Runs inside the caller's transaction."""
+    if run.decided_at is not None:
+        return
+    rules = _rules(run)
+    destinations = {rule.destination_id: rule.destination for rule in rules}
+    outcome = Outcome(run.outcome)
+    warned = outcome is Outcome.FAILED and any(step.counts.get("warned") for step in run.steps.all())
+    decisions = decide(outcome, map(_rule_fact, rules), [_destination_fact(d) for d in destinations.values()], also_warned=warned)
+    run.decided_at, run.settle_at = now, None
+    run.not_told = _not_told(decisions.not_told, destinations, account)
+    run.save(update_fields=["decided_at", "settle_at", "not_told"])
+    _store_receipts(run, decisions.matched, now)
+    told = [decision for decision in decisions.matched if decision.send]
+    if told:
+        _queue(run, told, destinations, account, now)
+        transaction.on_commit(partial(outbox.wake))
+
+
+def _rules(run: Run) -> list[Rule]:
+    """Every rule of a live destination that covers the run's job, in one query."""
+    covers = Q(job=run.job_id) | Q(environment=run.job.environment_id)
+    related = ("destination__member__user", "job", "environment", "set_by__user")
+    return list(Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=run.account_id).select_related(*related))
+
+
+def _rule_fact(rule: Rule) -> RuleFact:
+    scope = Scope.JOB if rule.job_id else Scope.ENVIRONMENT
+    set_by = rule.set_by.user.name or rule.set_by.user.email if rule.set_by else ""
+    return RuleFact(rule.pk, rule.destination_id, scope, Outcome(rule.outcome), set_by)
+
+
+def _destination_fact(destination: Destination) -> DestinationFact:
+    member = destination.member
+    if member is not None and not (member.is_active and member.user.is_active):
+        return DestinationFact(destination.pk, Because("member_inactive"))
+    if destination.disabled_because:
+        return DestinationFact(destination.pk, Because("destination_disabled", {"last": destination.disabled_because}))
+    return DestinationFact(destination.pk)
+
+
+def _not_told(decisions: Sequence[Decision], destinations: dict[int, Destination], account: Account) -> dict[str, Any]:
+    """A snapshot, since rules change: `{total, shown: [{destination, address, because}, …]}`."""
+    shown = [
+        {
+            "destination": decision.destination_id,
+            "address": address_of(destinations[decision.destination_id]),
+            "because": decision.because.to_json(),
+        }
+        for decision in decisions[:SHOWN_NOT_TOLD]
+    ]
+    return {"total": len(decisions), "shown": shown} if decisions else {}
+
+
+def address_of(destination: Destination) -> str:
+    return destination.member.user.email if destination.member else destination.address
+
+
+def language_of(destination: Destination, account: Account) -> str:
+    return destination.language or (destination.member.user.language if destination.member else account.language)
+
+
+def _store_receipts(run: Run, decisions: Iterable[Decision], now: datetime) -> None:
+    Receipt.objects.bulk_create(
+        Receipt(
+            run=run,
+            destination_id=decision.destination_id,
+            rule_id=decision.rule_id,
+            is_told=decision.send,
+            because=decision.because.to_json(),
+            at=now,
+        )
+        for decision in decisions
+    )
+
+
+def _queue(run: Run, told: list[Decision], destinations: dict[int, Destination], account: Account, now: datetime) -> None:
+    """One message per language, one delivery per destination."""
+    facts = run_facts(run, account)
+    languages = {decision.destination_id: language_of(destinations[decision.destination_id], account) for decision in told}
+    messages = Message.objects.bulk_create(
+        Message(run=run, language=language, body=compose_run(facts, language).to_json(), created_at=now)
+        for language in sorted(set(languages.values()))
+    )
+    by_language = {message.language: message for message in messages}
+    Delivery.objects.bulk_create(
+        Delivery(
+            account_id=run.account_id,
+            run=run,
+            destination_id=decision.destination_id,
+            message=by_language[languages[decision.destination_id]],
+            lane=destinations[decision.destination_id].kind,
+            because=decision.because.to_json(),
+            due_at=now,
+            created_at=now,
+        )
+        for decision in told
+    )
+
+
+def run_facts(run: Run, account: Account) -> RunFacts:
+    """Everything a message says about a run; four queries."""
+    environment = run.job.environment
+    past = _past(run)
+    usual, spread = usual_seconds(past[:-1])
+    return RunFacts(
+        account=account.name,
+        account_id=str(account.pk),
+        project=environment.project.name,
+        environment=environment.name,
+        job=run.job.name,
+        outcome=Outcome(run.outcome),
+        because=Because.from_json(run.because),
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        steps=tuple(_step_facts(run)),
+        trigger=Trigger(**run.trigger),
+        git=Git(run.git_branch, run.git_sha),
+        host_tool=run.host_tool,
+        usual_seconds=usual,
+        usual_spread_seconds=spread,
+        history=tuple((outcome, seconds) for outcome, seconds, _ in past),
+        **_trouble(past, Outcome(run.outcome)),
+        has_log_end=bool(run.log_end),
+        run_id=str(run.pk),
+    )
+
+
+Past = tuple[Outcome, float | None, datetime]
+
+
+def _past(run: Run) -> list[Past]:
+    """The last runs that ended, oldest first, this one at the end."""
+    before = (
+        Run.objects.filter(job=run.job_id, merged_into=None, started_at__lte=run.started_at)
+        .exclude(outcome="")
+        .exclude(pk=run.pk)
+        .order_by("-started_at", "-pk")
+        .values_list("outcome", "started_at", "finished_at")[: HISTORY - 1]
+    )
+    rows = [*reversed(before), (run.outcome, run.started_at, run.finished_at)]
+    return [(Outcome(outcome), (end - start).total_seconds() if end else None, start) for outcome, start, end in rows]
+
+
+def usual_seconds(past: Sequence[Past]) -> tuple[float | None, float | None]:
+    """Median duration of the runs that ended by themselves and how far from it is still usual; None below three of them."""
+    took = [seconds for outcome, seconds, _ in past if seconds is not None and outcome in (Outcome.SUCCEEDED, Outcome.WARNED)]
+    if len(took) < 3:
+        return None, None
+    middle = median(took)
+    spread = median(abs(seconds - middle) for seconds in took)
+    return middle, max(USUAL_SPREAD * spread, 0.1 * middle)
+
+
+def _trouble(past: Sequence[Past], outcome: Outcome) -> dict[str, Any]:
+    """Since when runs have ended like this one, without a break."""
+    if outcome not in (Outcome.FAILED, Outcome.WARNED):
+        return {}
+    row = 0
+    while row < len(past) and past[-1 - row][0] is outcome:
+        row += 1
+    return {"trouble_since": past[-row][2], "trouble_runs": row}
+
+
+def _step_facts(run: Run) -> Iterable[StepFacts]:
+    for step in run.steps.order_by("index").prefetch_related("nodes"):
+        report = StepReport(
+            index=step.index,
+            command=step.command,
+            exit_code=step.exit_code,
+            signal=step.signal,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+            invocation_id=step.invocation_id,
+            dbt_version=step.dbt_version,
+            counts=step.counts,
+            nodes=tuple(map(_node_report, sorted(step.nodes.all(), key=lambda node: node.pk))),
+        )
+        yield StepFacts(report, Outcome(step.outcome or "failed"))
+
+
+def _node_report(node: Any) -> NodeReport:
+    facts = dict(node.facts)
+    if facts.get("loaded_at"):
+        facts["loaded_at"] = datetime.fromisoformat(facts["loaded_at"])
+    return NodeReport(
+        unique_id=node.unique_id,
+        status=NodeStatus(node.status),
+        message=node.message,
+        resource_type=node.resource_type,
+        name=node.name,
+        path=node.path,
+        failures=node.failures,
+        **facts,
+    )

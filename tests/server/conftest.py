@@ -1,0 +1,15 @@
+import pytest
+from pytest_django import Settings
+
+from tests.server.people import Acme, acme
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(settings: Settings) -> None:
+    """A good hasher costs 100 ms a person; that it is good is Django's matter."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def shop(db: None) -> Acme:
+    return acme()
