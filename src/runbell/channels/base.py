@@ -1,7 +1,7 @@
 """What every channel is. Adding one: its file, one line in registry.py, golden files, a how-to page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ class Field:
 class Transport:
     """How this server sends: the relay or provider's address (with its secret), who it sends as, where its pages are."""
 
-    url: str
+    url: str = field(repr=False)
     sender: str
     public_url: str
     timeout: float = 30.0
@@ -33,14 +33,17 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The lines of a message that are one recipient's own; spliced into the shared rendering."""
+    """The lines of a message that are one recipient's own; spliced into the shared rendering.
+
+    An empty URL leaves its line out. `thread` names what belongs together for this recipient, one per job: letters, digits, dots
+    and dashes. `is_late`: more than 15 minutes after the run ended.
+    """
 
     address: str
     because: Because
     why_url: str
     settings_url: str
     unsubscribe_url: str
-    account: str
     thread: str
     sent_at: datetime
     is_test: bool = False

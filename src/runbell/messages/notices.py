@@ -1,0 +1,85 @@
+"""Messages that are about no run's end: a test somebody asked for, and news for the admins."""
+
+from runbell.messages.facts import Notice, NoticeFacts, TestFacts
+from runbell.messages.message import Fact, Line, Message, Moment, Tone
+from runbell.messages.reasons import reason
+from runbell.messages.safe import isolated, one_line
+from runbell.messages.words import Words, words_in
+
+
+def compose_test(facts: TestFacts, language: str) -> Message:
+    """A test says in its first word that it is one."""
+    words = words_in(language)
+    word, title = words.say("TEST"), words.say("messages arrive here")
+    account, asked_by = isolated(one_line(facts.account)), isolated(one_line(facts.asked_by))
+    return Message(
+        language=words.language,
+        tone=Tone.NOTICE,
+        word=word,
+        title=words.say("Messages arrive here"),
+        place=account,
+        subject=f"{word} · {title} · {account}",
+        account=account,
+        account_id=facts.account_id,
+        summary=words.line(
+            "{who} asked for this at {moment}, to see whether messages from Runbell arrive. Nothing has happened to any job.",
+            who=asked_by,
+            moment=Moment(facts.asked_at),
+        ),
+        is_test=True,
+    )
+
+
+def compose_notice(facts: NoticeFacts, language: str) -> Message:
+    words = words_in(language)
+    word, address, account = _word(facts, words), isolated(one_line(facts.address)), isolated(one_line(facts.account))
+    return Message(
+        language=words.language,
+        tone=Tone.NOTICE,
+        word=word,
+        title=address,
+        place=account,
+        subject=f"{word} · {address} · {account}",
+        account=account,
+        account_id=facts.account_id,
+        summary=_summary(facts, address, words),
+        open_label=words.say("Open the run") if facts.run_id else "",
+        facts=_facts(facts, words),
+    )
+
+
+def _word(facts: NoticeFacts, words: Words) -> str:
+    return {
+        Notice.DELIVERY_DIED: words.say("NOT DELIVERED"),
+        Notice.ADDRESS_REFUSED: words.say("ADDRESS REFUSED"),
+        Notice.EXTERNAL_UNSUBSCRIBED: words.say("UNSUBSCRIBED"),
+    }[facts.notice]
+
+
+def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
+    why = f" {reason(facts.because, words.language)}" if facts.because else ""
+    match facts.notice:
+        case Notice.DELIVERY_DIED:
+            said = words.say("A message to {address} was given up and will not be sent.", address=address)
+            return (said, why)
+        case Notice.ADDRESS_REFUSED:
+            said = words.say(
+                "Nothing is sent to {address} any more, until somebody sets it right in the notification settings.", address=address
+            )
+            return (said, why)
+        case Notice.EXTERNAL_UNSUBSCRIBED:
+            return words.line(
+                "{address} unsubscribed from email notifications. Its rules are gone; within 24 hours that can be undone on the page of the unsubscribe link.",
+                address=address,
+            )
+
+
+def _facts(facts: NoticeFacts, words: Words) -> tuple[Fact, ...]:
+    told = [Fact(words.say("When"), (Moment(facts.at),))]
+    if facts.job:
+        told.append(Fact(words.say("Job"), (isolated(one_line(facts.job)),)))
+    if facts.environment:
+        told.append(Fact(words.say("Environment"), (isolated(one_line(facts.environment)),)))
+    if facts.tries:
+        told.append(Fact(words.say("Tries"), (words.number(facts.tries),)))
+    return tuple(told)
