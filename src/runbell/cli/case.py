@@ -28,7 +28,7 @@ class Case:
 def open_case(flags: Mapping[str, object], places: Places, environ: Mapping[str, str]) -> tuple[Case, list[str]]:
     """The case and what is wrong with the settings, in words."""
     folder = Path(places.project_dir)
-    settings, complaints = load_settings(flags, environ, (folder, Path.cwd()))
+    settings, complaints = load_settings(flags, environ, (folder, Path()))
     context = recognise(environ, ancestor_names(os.getppid()), os.uname().nodename)
     checkout = read_git(folder)
     job = JobRef(

@@ -63,7 +63,7 @@ class Signals:
     def next(self) -> tuple[int, bool]:
         """Waits for a signal; says whether the child has it already."""
         numbers = self.passed_on | {signal.SIGCHLD}
-        if sys.platform == "darwin":  # no sigwaitinfo: in the foreground of a terminal, a key is the likely sender
+        if sys.platform == "darwin":  # pragma: no cover; no sigwaitinfo: in the foreground of a terminal, a key is the likely sender
             number = signal.sigwait(numbers)
             return number, number in KEYS and _is_in_foreground()
         info = signal.sigwaitinfo(numbers)
@@ -78,7 +78,7 @@ class Signals:
         return signal.sigwait(STOPS & self.passed_on) if self.has_stop() else None
 
 
-def _is_in_foreground() -> bool:
+def _is_in_foreground() -> bool:  # pragma: no cover; macOS alone
     try:
         return os.tcgetpgrp(sys.__stderr__.fileno() if sys.__stderr__ else 2) == os.getpgrp()
     except OSError:

@@ -31,7 +31,7 @@ def parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    settings, complaints = load_settings(vars(parser().parse_args(list(words))), ENVIRON, [Path.cwd()])
+    settings, complaints = load_settings(vars(parser().parse_args(list(words))), ENVIRON, [Path()])
     for complaint in complaints:
         say(complaint)
     return 2 if complaints else flush(settings)

@@ -22,12 +22,12 @@ class Places:
         self.words = dbt_words(command)
         self.environ = environ
         said = self.said("project-dir") or project_dir
-        self.project_dir = os.path.abspath(said) if said else nearest_project(os.getcwd())
+        self.project_dir = os.path.join(here(), said) if said else nearest_project(here())
         self.project = read_scalars(os.path.join(self.project_dir, "dbt_project.yml"), environ)
         self.target_dir = os.path.join(self.project_dir, self.said("target-path") or self.project.get("target-path") or "target")
         # A relative --log-path is relative to where dbt is called; every other path to the project.
         logs = self.said("log-path") or os.path.join(self.project_dir, self.project.get("log-path") or "logs")
-        self.log_file = os.path.join(os.path.abspath(logs), "dbt.log")
+        self.log_file = os.path.join(here(), logs, "dbt.log")
         self.profile = self.said("profile") or self.project.get("profile", "")
 
     def said(self, name: str, short: str = "") -> str:
@@ -46,7 +46,15 @@ class Places:
     def _profile_dirs(self) -> list[str]:
         said = self.said("profiles-dir")
         home = self.environ.get("HOME", "")
-        return [said] if said else [os.getcwd(), self.project_dir, *([os.path.join(home, ".dbt")] if home else [])]
+        return [said] if said else [here(), self.project_dir, *([os.path.join(home, ".dbt")] if home else [])]
+
+
+def here() -> str:
+    """The working directory. A command runs in one that was deleted meanwhile, and so do we."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "."
 
 
 def dbt_words(command: Sequence[str]) -> Sequence[str]:

@@ -123,8 +123,9 @@ def cause(error: Exception, timeout: float) -> str:
         return "it does not speak HTTP, or hung up"
     if not isinstance(error, OSError):
         return "not an address"  # its text may quote what we sent
-    text = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
-    return f"certificate: {text}" if hasattr(error, "verify_message") else str(text).lower()
+    if hasattr(error, "verify_message"):
+        return f"certificate: {error.verify_message}"
+    return (error.strerror or str(error)).lower() or type(error).__name__
 
 
 class _Secure(http.client.HTTPConnection):

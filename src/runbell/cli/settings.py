@@ -88,16 +88,16 @@ def default_spool_dir(environ: Mapping[str, str]) -> Path:
 
 def _flags(flags: Mapping[str, object]) -> Layer:
     given = {name: flags[name] for name in KEYS if flags.get(name) is not None}
-    return {name: Given(str(value), "--" + name.replace("_", "-"), Path.cwd()) for name, value in given.items()}
+    return {name: Given(str(value), "--" + name.replace("_", "-"), Path()) for name, value in given.items()}
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:
     given = {name: environ.get(variable(name), "").strip() for name in KEYS}
-    return {name: Given(value, variable(name), Path.cwd()) for name, value in given.items() if value}
+    return {name: Given(value, variable(name), Path()) for name, value in given.items() if value}
 
 
 def _read_table(folders: Iterable[Path], complaints: list[str]) -> Layer:
-    path = next((folder / FILE for folder in folders if (folder / FILE).is_file()), None)
+    path = next((folder / FILE for folder in folders if _is_file(folder / FILE)), None)
     if path is None:
         return {}
     import tomllib  # 6 ms that most calls do not need
@@ -110,6 +110,13 @@ def _read_table(folders: Iterable[Path], complaints: list[str]) -> Layer:
     return {
         key: Given(str(value), f"{key} in {path}", path.parent) for key, value in values.items() if _is_fit(path, key, value, complaints)
     }
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder we may not look into
+        return False
 
 
 def _is_fit(path: Path, key: str, value: object, complaints: list[str]) -> bool:

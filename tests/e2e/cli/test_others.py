@@ -1,5 +1,6 @@
 """`flush`, `check`, `init`, https, and the way to the server's commands."""
 
+import signal
 import ssl
 import stat
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.e2e.cli.conftest import Stage
+from tests.e2e.cli.conftest import RUNBELL, Stage
 from tests.fakes.runbell_server import TOKEN, FakeRunbell
+
+from runbell.cli.spool import Spool
 
 
 def keep(stage: Stage, *jobs: str) -> None:
@@ -57,6 +60,26 @@ def test_flush_goes_past_what_is_not_a_report(stage: Stage) -> None:
     assert done.returncode == 1
     assert "cannot read" in done.stderr
     assert [report["job"]["name"] for report in stage.server.finished] == ["second"]
+
+
+def test_flush_while_another_one_sends(stage: Stage) -> None:
+    keep(stage, "first")
+    with Spool(stage.spool).sending() as is_ours:
+        assert is_ours
+        done = stage.run("flush")
+    assert done.returncode == 1
+    assert done.stderr == "runbell: another process is sending, or the server does not answer\n"
+
+
+def test_flush_interrupted(stage: Stage) -> None:
+    keep(stage, "first")
+    stage.server.mode = "hang"
+    running = stage.start(RUNBELL, "flush")
+    stage.server.wait_for(1, "finished")
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert len(stage.waiting) == 1
 
 
 def test_flush_with_settings_that_make_no_sense(stage: Stage) -> None:

@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.cli.conftest import SAMPLES, Stage
+from tests.e2e.cli.conftest import RUNBELL, SAMPLES, Stage
 
 REPORT = ("report", "--job", "nightly", "--artifacts", "target")
 STARTED = "2026-11-24T00:00:00Z"
@@ -141,6 +142,17 @@ def test_kept_is_fine_and_refused_is_not(stage: Stage) -> None:
     done = stage.run(*REPORT[:3], "--exit-code", "0")
     assert done.returncode == 1
     assert "job.name: is reserved" in done.stderr
+
+
+def test_interrupted_while_sending(stage: Stage) -> None:
+    stage.server.mode = "hang"
+    running = stage.start(RUNBELL, *REPORT[:3], "--exit-code", "0")
+    stage.server.wait_for(1, "finished")
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert errors.startswith("runbell: interrupted; the report of nightly is kept")
+    assert len(stage.waiting) == 1
 
 
 def test_the_target_directory_is_found_without_being_named(stage: Stage) -> None:

@@ -157,6 +157,22 @@ def test_the_log_is_masked_and_only_its_new_end_is_told(stage: Stage) -> None:
     assert "log_end" not in stage.server.finished[3]
 
 
+def test_files_that_cannot_be_read(stage: Stage) -> None:
+    """Not even by root: reading a process's memory from its start fails."""
+    script = "mkdir -p target logs; ln -s /proc/self/mem target/run_results.json; ln -s /proc/self/mem logs/dbt.log; exit 5"
+    done = stage.run(*RUN, "--", "sh", "-c", script)
+    assert done.returncode == 5
+    assert done.stderr == f"runbell: {stage.folder}/target/run_results.json is not used: Input/output error\n"
+    assert stage.server.finished[0]["outcome"] == "failed"
+
+
+def test_a_working_directory_that_is_gone(stage: Stage) -> None:
+    script = "mkdir gone && cd gone && rmdir ../gone && runbell run --job nightly -- false"
+    done = stage.sh(script)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert stage.server.finished[0]["job"] == {"project": "default", "environment": "default", "name": "nightly"}
+
+
 def test_secrets_in_the_command_are_masked(stage: Stage) -> None:
     stage.run(*RUN, "--", "true", "--vars", "{password: hunter2}")
     assert "hunter2" not in json.dumps(stage.server.reports)
@@ -263,6 +279,8 @@ def test_without_a_terminal_and_without_stderr(stage: Stage) -> None:
 def test_a_full_disk(stage: Stage) -> None:
     stage.server.mode = 500
     stage.env["RUNBELL_SPOOL_DIR"] = str(stage.spool)
+    for name in [name for name in stage.env if name.startswith("COVERAGE_")]:
+        del stage.env[name]  # its own file would not fit either
     done = stage.run(*RUN, "--", "sh", "-c", "exit 5", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)))
     assert done.returncode == 5
     assert "cannot be kept" in done.stderr
