@@ -1,0 +1,5 @@
+select
+    id as customer_id,
+    first_name,
+    city
+from {{ ref('raw_customers') }}
