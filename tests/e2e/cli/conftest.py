@@ -62,8 +62,8 @@ class Stage:
         )
 
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
-        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        return subprocess.Popen(words, cwd=self.folder, env=self.env, text=True, **more)
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.env, **more}
+        return subprocess.Popen(words, cwd=self.folder, text=True, **more)
 
     def wait_for_minute(self, minute: str) -> None:
         wait_until(lambda: minute in self.minutes, f"minute {minute}, there are {self.minutes}")
