@@ -31,8 +31,7 @@ def text_body(message: Message, reader: Reader) -> str:
 
 def closing(message: Message, reader: Reader) -> str:
     words = words_in(reader.language)
-    account = words.say("Runbell for {account}.", account=message.account)
-    return f"{account} {words.say('Times are in {zone}.', zone=reader.zone)}"
+    return " ".join((words.say("Runbell for {account}.", account=message.account), words.say("Times are in {zone}.", zone=reader.zone)))
 
 
 def _facts(message: Message, reader: Reader) -> str:
@@ -48,9 +47,11 @@ def _troubles(message: Message, reader: Reader) -> Iterator[str]:
 
 
 def _trouble(node: Trouble, reader: Reader) -> str:
-    """The engine's own lines are kept as they are: wrapping would move the caret away from what it points at."""
-    head = f"{node.word}: {node.name} ({node.kind})"
-    return "\n".join([head, *(f"  {line}" for line in plain(node.text, reader).split("\n") if node.text)])
+    """The engine's own lines are kept as they are: wrapping would move a caret away from what it points at."""
+    head, text = f"{node.word}: {node.name} ({node.kind})", plain(node.text, reader)
+    if len(node.text) > 1:  # a sentence of ours
+        return f"{head}\n{wrap(text, '  ', '  ')}"
+    return "\n".join([head, *(f"  {line}" for line in text.split("\n") if text)])
 
 
 def _steps(message: Message, words: Words) -> Iterator[str]:

@@ -22,7 +22,7 @@ def compose_test(facts: TestFacts, language: str) -> Message:
         account=account,
         account_id=facts.account_id,
         summary=words.line(
-            "{who} asked for this at {moment}, to see whether messages from Runbell arrive. Nothing has happened to any job.",
+            "{who} asked for this on {moment}, to see whether messages from Runbell arrive. Nothing has happened to any job.",
             who=asked_by,
             moment=Moment(facts.asked_at),
         ),

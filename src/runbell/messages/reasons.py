@@ -23,21 +23,9 @@ def footer(because: Because, address: str, language: str) -> str:
     """Why this message came to this address, as its last lines say it."""
     words = words_in(language)
     match because.code:
-        case "chose_job":
-            return words.say(
-                "You get this because {outcome} is set for this job for {address}.",
-                outcome=_outcome(words, because.params),
-                address=address,
-            )
-        case "chose_environment":
-            where = _text(because.params, "environment") or words.say("this environment")
-            outcome = _outcome(words, because.params)
-            return words.say(
-                "You get this because {outcome} is set for all jobs of {environment} for {address}.",
-                outcome=outcome,
-                environment=where,
-                address=address,
-            )
+        case "chose_job" | "chose_environment":
+            outcome, jobs = _outcome(words, because.params), _jobs(words, because)
+            return words.say("You get this because {outcome} is set for {jobs} for {address}.", outcome=outcome, jobs=jobs, address=address)
         case "test_asked":
             return words.say(
                 "You get this because {by} asked for a test message to {address}.", by=_text(because.params, "by"), address=address
@@ -57,21 +45,20 @@ def _outcome(words: Words, params: Mapping[str, Any]) -> str:
     return chosen(Outcome(stored), words) if stored in set(Outcome) else str(stored)
 
 
-def _by(words: Words, said: str, params: Mapping[str, Any]) -> str:
-    """“…, by Ada Lindqvist.”"""
-    by = _text(params, "set_by")
-    return words.say("{said}, by {by}.", said=said, by=by) if by else said + "."
+def _jobs(words: Words, because: Because) -> str:
+    environment = _text(because.params, "environment")
+    if because.code == "chose_job":
+        return words.say("this job")
+    return words.say("all jobs of {environment}", environment=environment) if environment else words.say("all jobs of this environment")
 
 
-def _chose_job(words: Words, params: Mapping[str, Any]) -> str:
-    return _by(words, words.say("{outcome} is set for this job", outcome=_outcome(words, params)), params)
+def _chose(code: str) -> Sentence:
+    def sentence(words: Words, params: Mapping[str, Any]) -> str:
+        said = words.say("{outcome} is set for {jobs}", outcome=_outcome(words, params), jobs=_jobs(words, Because(code, params)))
+        by = _text(params, "set_by")
+        return words.say("{said}, by {by}.", said=said, by=by) if by else said + "."
 
-
-def _chose_environment(words: Words, params: Mapping[str, Any]) -> str:
-    where = _text(params, "environment") or words.say("this environment")
-    return _by(
-        words, words.say("{outcome} is set for all jobs of {environment}", outcome=_outcome(words, params), environment=where), params
-    )
+    return sentence
 
 
 def _chose_others(words: Words, params: Mapping[str, Any]) -> str:
@@ -97,20 +84,17 @@ def _last(words: Words, said: str, params: Mapping[str, Any]) -> str:
     return f"{said} {reason(Because.from_json(last), words.language)}" if isinstance(last, Mapping) and last.get("code") else said
 
 
-def _answer(params: Mapping[str, Any]) -> str:
-    """What the other side said: ``550 5.1.1 no such user``. It speaks its own language."""
-    return " ".join(filter(None, (_text(params, name) for name in ("code", "enhanced", "text"))))
-
-
 def _answered(words: Words, said: str, params: Mapping[str, Any]) -> str:
-    answer = _answer(params)
-    return words.say("{said}: {answer}", said=said, answer=answer) if answer else said + "."
+    """With what the other side said: ``…: 550 5.1.1 “no such user”.`` It speaks its own language."""
+    text = _text(params, "text")
+    answer = [_text(params, "code"), _text(params, "enhanced"), words.say("“{answer}”", answer=text) if text else ""]
+    return words.say("{said}: {answer}.", said=said, answer=" ".join(filter(None, answer))) if any(answer) else said + "."
 
 
 SENTENCES: dict[str, Sentence] = {
     # core.rules
-    "chose_job": _chose_job,
-    "chose_environment": _chose_environment,
+    "chose_job": _chose("chose_job"),
+    "chose_environment": _chose("chose_environment"),
     "chose_others": _chose_others,
     "also_warned": lambda words, _: words.say("It also warned; you chose Warns only."),
     # core.deliveries
@@ -130,6 +114,9 @@ SENTENCES: dict[str, Sentence] = {
     "artifact_not_text": lambda words, _: words.say("The artifact is not text in UTF-8."),
     "artifact_not_json": lambda words, _: words.say("The artifact is not whole JSON."),
     "artifact_unknown_shape": lambda words, _: words.say("The artifact has an unknown shape."),
+    # services.decisions
+    "member_inactive": lambda words, _: words.say("The member is not active."),
+    "destination_disabled": lambda words, params: _last(words, words.say("Nothing is sent to this address until it is set right."), params),
     # messages of other kinds
     "test_asked": lambda words, params: words.say("{by} asked for a test message.", by=_text(params, "by")),
     "is_admin": lambda words, _: words.say("Admins of the account are told."),

@@ -32,9 +32,12 @@ def took(facts: RunFacts, words: Words) -> Line:
     if abs(beyond) <= max(facts.usual_spread_seconds, 1.0):
         return words.line("{span}, as usual", span=lasted)
     difference = Span(abs(beyond), is_rough=True)
-    if beyond < 0:
-        return words.line("{span}, {difference} shorter than usual", span=lasted, difference=difference)
-    return words.line("{span}, {longer}", span=lasted, longer=Strong(_flat(words.line("{span} longer than usual", span=difference))))
+    if beyond > 0:
+        longer = words.line("{span} longer than usual", span=difference)
+        return words.line("{span}, {longer}", span=lasted, longer=Strong(_flat(longer)))
+    if facts.outcome is Outcome.FAILED:  # what broke off early is short; that is no news
+        return (lasted,)
+    return words.line("{span}, {difference} shorter than usual", span=lasted, difference=difference)
 
 
 def _flat(line: Line) -> tuple[str | Span, ...]:

@@ -90,7 +90,10 @@ def since(point: Since, reader: Reader) -> str:
     here, now = local(point.at, reader), local(point.until, reader)
     if now.date() - here.date() < timedelta(days=7):
         return words.say(_SINCE[here.weekday()])
-    return words.say("since {day}", day=_format(here, words.say("d MMMM"), words))
+    day = _format(here, words.say("d MMMM"), words)
+    if here.day == 2:  # Russian says “со второго”
+        return words.say_of("the second of a month", "since {day}").format(day=day)
+    return words.say("since {day}", day=day)
 
 
 def say(text: str) -> str:
