@@ -4,12 +4,17 @@ import os
 import tempfile
 from pathlib import Path
 
+import django
+
 for name in [name for name in os.environ if name.startswith("RUNBELL_") and not name.startswith("RUNBELL_TEST_")]:
     del os.environ[name]
 os.environ["RUNBELL_HOME"] = tempfile.mkdtemp(prefix="runbell-tests-")
 Path(os.environ["RUNBELL_HOME"], "static").mkdir()  # WhiteNoise warns of a missing one; `serve` makes it
 if url := os.environ.get("RUNBELL_TEST_DATABASE_URL"):
     os.environ["RUNBELL_DATABASE_URL"] = url
+# Not in pyproject.toml: pytest-django would read the settings before this file has made the home.
+os.environ["DJANGO_SETTINGS_MODULE"] = "runbell.server.settings"
+django.setup()
 
 
 def pytest_unconfigure() -> None:
