@@ -2,6 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from runbell.server.api import admin_v2
 from runbell.server.api.native import api
 
-urlpatterns: list[URLPattern | URLResolver] = [path("api/", api.urls)]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v2/", admin_v2.api.urls),  # before api/, which would answer for it
+    path("api/", api.urls),
+]

@@ -1,0 +1,285 @@
+"""E-mail destinations and what they chose: found, made, saved and deleted. Each save is one transaction, one revision, one audit entry.
+
+Who may: members who set any notifications see and set all; everybody else only their own address.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+
+from runbell.channels.registry import channel
+from runbell.core.fields import BadField
+from runbell.core.permissions import Action, Role, may
+from runbell.server.db.models import Destination, Member, State
+from runbell.server.services import audit
+from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.listings import Page, Reads, Window, take
+from runbell.server.services.rules import Boxes, Choices, Scope, boxes_of, clear_rules, replace_rules
+
+EMAIL = "email"
+ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}
+FILTERS = {
+    "pk": (Reads.NUMBER, "pk"),
+    "state": (Reads.STATE, "state__in"),
+    "type": (Reads.NUMBER, "type"),
+    "user_id": (Reads.NUMBER, "user_id"),
+    "external_email": (Reads.TEXT, "external_email"),
+    "slack_channel_id": (Reads.TEXT, "slack_channel_id"),
+}
+
+
+class Taken(ValueError):
+    """A second live setting for one recipient; in the words of the dbt platform, which its clients look for."""
+
+
+class Stale(RuntimeError):
+    """The setting was saved by somebody else since the caller read it."""
+
+
+class HeldToProject(NotAllowed):
+    """Notification settings reach over all projects of an account."""
+
+    def __init__(self) -> None:
+        super().__init__(Action.SET_ANY_NOTIFICATIONS)
+        self.args = ("Not allowed: this token is held to one project; notification settings belong to the whole account.",)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A destination and all that it chose."""
+
+    destination: Destination
+    boxes: Boxes
+
+    @property
+    def user_id(self) -> int | None:
+        """A member's setting: the recipient. An external one: its creator, null when that member is gone."""
+        member = self.destination.member or self.destination.created_by
+        return member.user_id if member else None
+
+    @property
+    def recipient(self) -> str:
+        return self.destination.member.user.email if self.destination.member else self.destination.address
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to save: rules are replaced for the outcomes that are named, the others stay."""
+
+    jobs: Choices = field(default_factory=dict)
+    environments: Choices = field(default_factory=dict)
+    external_email: str | None = None  # None: stays
+    user_id: int | None = None  # of an external address: its creator; None: stays
+
+
+def list_settings(actor: Actor, filters: Mapping[str, Any], window: Window) -> tuple[Page[Destination], list[Setting]]:
+    """`filters`: a name of `FILTERS` → its value, read."""
+    rows = _visible(actor)
+    for name, value in filters.items():
+        rows = rows.filter(_condition(name, value))
+    page = take(rows, window, ORDERS)
+    boxes = boxes_of(row.pk for row in page.rows)
+    return page, [Setting(row, boxes[row.pk]) for row in page.rows]
+
+
+def _condition(name: str, value: Any) -> Q:
+    if name == "type":
+        return {1: Q(member__isnull=False), 4: Q(member__isnull=True)}.get(value, Q(pk__in=()))
+    if name == "user_id":
+        return Q(member__user=value) | Q(member__isnull=True, created_by__user=value)
+    if name == "external_email":
+        return Q(address__iexact=value) | Q(address_key=value.lower())
+    if name == "slack_channel_id":
+        return Q(pk__in=())  # nothing here is a Slack channel
+    return Q(**{FILTERS[name][1]: value})
+
+
+def setting_for(actor: Actor, destination_id: int) -> Setting:
+    """A live setting. Raises `NotThere`."""
+    return _setting(_find(_visible(actor), destination_id))
+
+
+def add_member_email(user_id: int, change: Change, *, actor: Actor, now: datetime) -> Setting:
+    """Raises `NotAllowed`, `Taken`, and `BadField` for a user who is no active member or for unknown jobs; then nothing is stored."""
+    _require_write(actor, own=user_id == actor.member.user_id)
+    member = _active_member(actor, user_id)
+    taken = Taken(f"Key (account_id, user_id)=({actor.account_id}, {user_id}) already exists.")
+    return _add(Destination(member=member, created_by=actor.member), change, taken, actor=actor, now=now)
+
+
+def add_external_email(change: Change, *, actor: Actor, now: datetime) -> Setting:
+    """Raises what `add_member_email` does; a member's address is a `BadField`."""
+    _require_write(actor, own=False)
+    destination = Destination(created_by=actor.member if change.user_id is None else _active_member(actor, change.user_id))
+    _set_address(destination, change.external_email or "", actor.account_id)
+    return _add(destination, change, _address_taken(destination, actor.account_id), actor=actor, now=now)
+
+
+def save_setting(destination_id: int, change: Change, *, actor: Actor, now: datetime, revision: int | None = None) -> Setting:
+    """Saves over revision `revision`, or over whatever is there when it is None.
+
+    Raises `NotThere`, `NotAllowed`, `Stale`, `Taken`, `BadField`; then nothing is changed.
+    """
+    with transaction.atomic():
+        before = _locked(actor, destination_id, revision)
+        destination = before.destination
+        _require_write(actor, own=_is_own(actor, destination))
+        if destination.member_id is None:
+            _move_external(destination, change, actor)
+        _raise_revision(destination, now)
+        _replace_boxes(destination, change, actor, now)
+        after = _setting(_find(_visible(actor), destination_id))
+        _record(after, "update", actor, now, before=_facts(before), after=_facts(after))
+    return after
+
+
+def delete_setting(destination_id: int, *, actor: Actor, now: datetime, revision: int | None = None) -> Setting:
+    """Takes the destination and all its rules away; its id is never given again. Raises `NotThere`, `NotAllowed`, `Stale`."""
+    with transaction.atomic():
+        before = _locked(actor, destination_id, revision)
+        # Everybody may silence their own address, a viewer too.
+        actor.require(Action.UNSUBSCRIBE_SELF if _is_own(actor, before.destination) else Action.SET_ANY_NOTIFICATIONS)
+        destination = before.destination
+        destination.state = State.DELETED
+        _raise_revision(destination, now)
+        clear_rules(destination)
+        _record(before, "delete", actor, now, before=_facts(before))
+    return Setting(destination, Boxes())
+
+
+def _visible(actor: Actor) -> QuerySet[Destination]:
+    """What these eyes may see: managers everything, others their own address."""
+    if actor.token and actor.token.project_id:
+        raise HeldToProject
+    if not (actor.may(Action.SEE_JOBS) or actor.may(Action.UNSUBSCRIBE_SELF)):
+        raise NotAllowed(Action.SET_OWN_NOTIFICATIONS)
+    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL).select_related("member__user", "created_by__user")
+    return rows if may(Role(actor.member.role), Action.SET_ANY_NOTIFICATIONS) else rows.filter(member=actor.member)
+
+
+def _find(rows: QuerySet[Destination], destination_id: int) -> Destination:
+    destination = rows.filter(pk=destination_id, state=State.ACTIVE).first()
+    if destination is None:
+        raise NotThere
+    return destination
+
+
+def _locked(actor: Actor, destination_id: int, revision: int | None) -> Setting:
+    """On PostgreSQL the row is locked; on SQLite the transaction has the whole database."""
+    destination = _find(_visible(actor).select_for_update(of=("self",)), destination_id)
+    if revision not in (None, destination.revision):
+        raise Stale
+    return _setting(destination)
+
+
+def _setting(destination: Destination) -> Setting:
+    return Setting(destination, boxes_of([destination.pk])[destination.pk])
+
+
+def _is_own(actor: Actor, destination: Destination) -> bool:
+    return destination.member_id == actor.member.pk
+
+
+def _require_write(actor: Actor, *, own: bool) -> None:
+    if actor.token and actor.token.project_id:
+        raise HeldToProject
+    actor.require(Action.SET_OWN_NOTIFICATIONS if own else Action.SET_ANY_NOTIFICATIONS)
+
+
+def _active_member(actor: Actor, user_id: int) -> Member:
+    members = Member.objects.select_related("user").filter(account=actor.account_id, is_active=True, user__is_active=True)
+    member = members.filter(user=user_id).first()
+    if member is None:
+        raise BadField("user_id", f"{user_id} is no active member of this account")
+    return member
+
+
+def _set_address(destination: Destination, external_email: str, account_id: int) -> None:
+    try:
+        clean = channel(EMAIL).clean({"address": external_email})
+    except BadField as bad:
+        raise BadField("external_email", bad.message) from None
+    destination.address, destination.address_key = clean["address"], clean["address_key"]
+    spellings = {destination.address.lower(), destination.address_key}
+    member = Member.objects.filter(account=account_id, user__email__in=spellings).first()
+    if member is not None:
+        raise BadField("external_email", f"is the address of a member: set type 1 with user_id {member.user_id} instead")
+
+
+def _address_taken(destination: Destination, account_id: int) -> Taken:
+    return Taken(f"Key (account_id, external_email)=({account_id}, {destination.address}) already exists.")
+
+
+def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor, now: datetime) -> Setting:
+    destination.account, destination.kind, destination.public_id = actor.member.account, EMAIL, secrets.token_urlsafe(16)
+    destination.created_at = destination.updated_at = now
+    with transaction.atomic():
+        _save_unique(destination, taken)
+        _replace_boxes(destination, change, actor, now)
+        added = _setting(_find(_visible(actor), destination.pk))
+        _record(added, "create", actor, now, after=_facts(added))
+    return added
+
+
+def _save_unique(destination: Destination, taken: Taken) -> None:
+    """The database decides who was first; a look beforehand could not."""
+    try:
+        with transaction.atomic():
+            destination.save()
+    except IntegrityError:
+        raise taken from None
+
+
+def _move_external(destination: Destination, change: Change, actor: Actor) -> None:
+    if change.user_id is not None and Setting(destination, Boxes()).user_id != change.user_id:
+        destination.created_by = _active_member(actor, change.user_id)
+    if change.external_email is not None and change.external_email != destination.address:
+        old_key = destination.address_key
+        _set_address(destination, change.external_email, actor.account_id)
+        if destination.address_key != old_key:
+            # Links in mails to the old address must not act on the new one, nor may its refusals.
+            destination.generation += 1
+            destination.disabled_because, destination.refusals = None, 0
+    _save_unique(destination, _address_taken(destination, actor.account_id))
+
+
+def _raise_revision(destination: Destination, now: datetime) -> None:
+    rows = Destination.objects.filter(pk=destination.pk, revision=destination.revision)
+    if not rows.update(revision=F("revision") + 1, updated_at=now, state=destination.state):
+        raise Stale
+    destination.revision += 1
+    destination.updated_at = now
+
+
+def _replace_boxes(destination: Destination, change: Change, actor: Actor, now: datetime) -> None:
+    replace_rules(destination, Scope.JOB, change.jobs, actor=actor, now=now)
+    replace_rules(destination, Scope.ENVIRONMENT, change.environments, actor=actor, now=now)
+
+
+def _facts(setting: Setting) -> dict[str, Any]:
+    return {"address": setting.recipient, "user_id": setting.user_id, **setting.boxes.to_json()}
+
+
+def _record(
+    setting: Setting,
+    verb: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    audit.record(
+        account=actor.member.account,
+        actor=actor,
+        action=f"notifications.{verb}",
+        subject=setting.recipient,
+        now=now,
+        before=before,
+        after=after,
+    )
