@@ -6,7 +6,7 @@ from dataclasses import replace
 from runbell.core.runs import NodeReport, RunReport, StepReport
 
 HIDDEN = "hidden"
-_KEYS = r"password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|client_?secret|sig|signature|auth"
+_KEYS = r"password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|\b(?:sig|signature|auth)"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, flags), mask)
@@ -17,7 +17,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b((?:authorization|proxy-authorization)\s{0,5}[:=]\s{0,5}(?:bearer|basic|token)?\s{0,5})[^\s'\",;]{1,4000}", re.I, r"\1hidden"),
         (r"\b((?:bearer|basic)\s{1,5})[\w.~+/=-]{16,4000}", re.I, r"\1hidden"),
         (
-            rf"((?:\b|_)(?:{_KEYS})[\"']?\s{{0,5}}[=:]\s{{0,5}})(\"[^\"\n]{{1,2000}}\"|'[^'\n]{{1,2000}}'|[^\s'\"&,;)\]}}]{{1,2000}})",
+            rf"((?:{_KEYS})[\"']?\s{{0,5}}[=:]\s{{0,5}})(\"[^\"\n]{{1,2000}}\"|'[^'\n]{{1,2000}}'|[^\s'\"&,;)\]}}]{{1,2000}})",
             re.I,
             r"\1hidden",
         ),

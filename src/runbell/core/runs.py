@@ -1,7 +1,7 @@
 """A run as its reporter tells it: the facts, and the only reader and writer of the report JSON (docs/reference/report.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -79,7 +79,10 @@ class Git:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node that did not pass. `message` is the engine's error text, masked."""
+    """One node that did not pass. `message` is the engine's error text, masked. A source has its freshness in place of a text.
+
+    `name` is the short name: `stg_payments`, `raw.payments` for a source. `failures` counts the rows that a test found.
+    """
 
     unique_id: str
     status: NodeStatus
@@ -154,7 +157,7 @@ def parse_report(raw: object, *, now: datetime) -> RunReport:
         git=_git(body.nested("git")),
         host_tool=body.text("host_tool", limit=MAX_NAME),
         log_end=last_bytes(body.text("log_end", limit=MAX_BODY), MAX_LOG_END),
-        steps=body.items("steps", _step, limit=MAX_STEPS),
+        steps=_steps(body),
     )
     _check_times(report, now)
     _check_end(report)
@@ -208,11 +211,23 @@ def _git(git: Fields) -> Git:
     return Git(branch=git.text("branch", limit=MAX_NAME), sha=git.text("sha", limit=64))
 
 
+def _steps(body: Fields) -> tuple[StepReport, ...]:
+    """Steps in the order they were told; one without an index is numbered by its place."""
+    steps = body.items("steps", _step, limit=MAX_STEPS)
+    numbered = tuple(replace(step, index=step.index or place) for place, step in enumerate(steps, 1))
+    seen: set[int] = set()
+    for place, step in enumerate(numbered):
+        if step.index in seen:
+            raise BadField(f"steps[{place}].index", f"is {step.index}, as in an earlier step")
+        seen.add(step.index)
+    return numbered
+
+
 def _step(raw: object, path: str) -> StepReport:
     step = Fields(raw, path)
     counts = step.nested("counts")
     return StepReport(
-        index=step.integer("index", low=1, high=MAX_STEPS) or 1,
+        index=step.integer("index", low=1, high=MAX_STEPS) or 0,
         command=step.text("command", limit=MAX_TEXT),
         exit_code=step.integer("exit_code", low=-64, high=2**32 - 1),
         signal=step.integer("signal", low=1, high=64),

@@ -1,0 +1,114 @@
+"""Who is told, what happens after a try, and who may do what."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbell.core.because import Because
+from runbell.core.deliveries import JITTER, LADDER, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.permissions import ALLOWED, SENTENCES, Action, Permission, Role, may
+from runbell.core.rules import DestinationFact, RuleFact, Scope, decide
+from runbell.core.runs import Outcome
+
+NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
+BUSY = Because("smtp_busy")
+
+
+def step(verdict: Verdict, *, attempts: int = 1, age: timedelta = timedelta(), chance: float = 0.5) -> NextStep:
+    return next_step(verdict, attempts=attempts, created_at=NOW - age, now=NOW, chance=chance)
+
+
+@pytest.mark.parametrize("attempts", range(1, len(LADDER)))
+@given(chance=st.floats(0, 1, exclude_max=True))
+def test_each_rung_of_the_ladder_with_its_jitter(attempts: int, chance: float) -> None:
+    after = step(Retry(BUSY), attempts=attempts, chance=chance)
+    assert after.state is DeliveryState.WAITING
+    assert after.due_at is not None
+    assert LADDER[attempts] * (1 - JITTER) <= after.due_at - NOW <= LADDER[attempts] * (1 + JITTER)
+
+
+def test_after_the_last_rung_it_is_dead_with_the_last_reason() -> None:
+    after = step(Retry(BUSY), attempts=len(LADDER))
+    assert after.state is DeliveryState.DEAD
+    assert after.because == Because("tries_used_up", {"last": BUSY.to_json()})
+
+
+def test_a_paused_way_out_uses_up_no_attempt_and_dies_by_age_alone() -> None:
+    down = Retry(Because("smtp_unreachable"), is_transport=True)
+    after = step(down, attempts=50)
+    assert (after.state, after.counts_as_attempt) == (DeliveryState.WAITING, False)
+    assert step(down, attempts=50, age=timedelta(hours=24)).because == Because("too_old", {"last": down.because.to_json()})
+
+
+def test_the_provider_s_own_wish_is_honoured() -> None:
+    assert step(Retry(BUSY, after=timedelta(minutes=9))).due_at == NOW + timedelta(minutes=9)
+
+
+def test_sent_and_dead_end() -> None:
+    assert step(Sent("q1")) == NextStep(DeliveryState.SENT)
+    assert step(Dead(BUSY)) == NextStep(DeliveryState.DEAD, because=BUSY)
+
+
+def rule(number: int, destination: int, outcome: Outcome, scope: Scope = Scope.JOB) -> RuleFact:
+    return RuleFact(number, destination, scope, outcome)
+
+
+def test_one_decision_per_destination_and_the_job_s_own_rule_is_named_first() -> None:
+    rules = [rule(1, 7, Outcome.FAILED, Scope.ENVIRONMENT), rule(2, 7, Outcome.FAILED), rule(3, 8, Outcome.SUCCEEDED)]
+    decisions = decide(Outcome.FAILED, rules, [DestinationFact(7), DestinationFact(8)])
+    (told,) = decisions.matched
+    assert (told.destination_id, told.send, told.rule_id, told.because.code) == (7, True, 2, "chose_job")
+    (other,) = decisions.not_told
+    assert other.because == Because("chose_others", {"outcomes": ["succeeded"]})
+
+
+def test_rules_only_add() -> None:
+    rules = [rule(1, 7, Outcome.FAILED, Scope.ENVIRONMENT), rule(2, 7, Outcome.WARNED)]
+    assert decide(Outcome.FAILED, rules, [DestinationFact(7)]).matched[0].because.code == "chose_environment"
+    assert decide(Outcome.WARNED, rules, [DestinationFact(7)]).matched[0].because.code == "chose_job"
+
+
+def test_a_silent_destination_gets_a_receipt_with_its_reason() -> None:
+    (decision,) = decide(Outcome.FAILED, [rule(1, 7, Outcome.FAILED)], [DestinationFact(7, Because("member_inactive"))]).matched
+    assert (decision.send, decision.because.code, decision.rule_id) == (False, "member_inactive", 1)
+
+
+def test_who_chose_warns_alone_hears_that_a_failed_run_also_warned() -> None:
+    (decision,) = decide(Outcome.FAILED, [rule(1, 7, Outcome.WARNED)], [DestinationFact(7)], also_warned=True).not_told
+    assert decision.because.code == "also_warned"
+
+
+def test_every_action_has_a_sentence_and_an_admin_may_all() -> None:
+    assert set(SENTENCES) == set(Action)
+    assert ALLOWED[Role.ACCOUNT_ADMIN] == set(Action)
+
+
+def test_each_role_has_the_rights_of_the_one_below_it() -> None:
+    assert ALLOWED[Role.VIEWER] < ALLOWED[Role.DEVELOPER] < ALLOWED[Role.NOTIFICATION_MANAGER] < ALLOWED[Role.ACCOUNT_ADMIN]
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "is_allowed"),
+    [
+        (Role.VIEWER, Action.SEE_JOBS, True),
+        (Role.VIEWER, Action.UNSUBSCRIBE_SELF, True),
+        (Role.VIEWER, Action.SET_OWN_NOTIFICATIONS, False),
+        (Role.DEVELOPER, Action.SET_OWN_NOTIFICATIONS, True),
+        (Role.DEVELOPER, Action.SET_ANY_NOTIFICATIONS, False),
+        (Role.NOTIFICATION_MANAGER, Action.SET_ANY_NOTIFICATIONS, True),
+        (Role.NOTIFICATION_MANAGER, Action.LINK_SLACK, False),
+        (Role.NOTIFICATION_MANAGER, Action.MANAGE_MEMBERS, False),
+    ],
+)
+def test_the_table_of_the_product(role: Role, action: Action, is_allowed: bool) -> None:
+    assert may(role, action) is is_allowed
+
+
+def test_a_token_never_goes_beyond_its_member_nor_its_own_words() -> None:
+    report = frozenset({Permission.REPORT})
+    assert may(Role.ACCOUNT_ADMIN, Action.REPORT_RUNS, report)
+    assert not may(Role.ACCOUNT_ADMIN, Action.MANAGE_TOKENS, report)
+    assert not may(Role.VIEWER, Action.REPORT_RUNS, report)
+    assert may(Role.ACCOUNT_ADMIN, Action.MANAGE_TOKENS, frozenset({Permission.ADMIN}))
