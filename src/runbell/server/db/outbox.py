@@ -1,12 +1,126 @@
-"""The outbox's bell: after a commit, the worker is told that there is work. A hint; the timer to the next due delivery is the truth."""
+"""The outbox: the delivery table as a queue, behind a port of four: `claim`, `settle`, `next_due`, `wake`.
 
+`due_at` is schedule, backoff and lease in one: a claim moves it past the lease, so a crash simply makes the row due again. What
+was claimed is settled only by the token of its claim. One SQL for SQLite and PostgreSQL; they differ in locking and in casts.
+Every function runs a fixed number of statements, however many deliveries it is about, inside the caller's transaction.
+"""
+# ruff: noqa: S608  # what is put into the SQL are this module's own literals; values are parameters
+
+import json
+import secrets
 import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
+from runbell.core.because import Because
+from runbell.core.deliveries import DeliveryState
+
 CHANNEL = "runbell_outbox"
+LOST_RUNS = ""  # beside the lanes in `next_due`: when the next started run is given up
+
+# Literals, not parameters: only then does SQLite see that the partial index `delivery_due` fits.
+_PENDING = "state IN ('queued', 'sending', 'waiting')"
+_CLAIM = f"""
+    WITH due AS MATERIALIZED (
+        SELECT id FROM runbell_delivery WHERE lane = %s AND {_PENDING} AND due_at <= %s ORDER BY due_at LIMIT %s {{lock}}
+    )
+    UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN (SELECT id FROM due) RETURNING id"""
+# Jumps from lane to lane in the index instead of reading every pending row.
+_NEXT_DUE = f"""
+    WITH RECURSIVE lanes(lane) AS (
+        SELECT (SELECT MIN(lane) FROM runbell_delivery WHERE {_PENDING})
+        UNION ALL
+        SELECT (SELECT MIN(d.lane) FROM runbell_delivery d WHERE {_PENDING} AND d.lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+    )
+    SELECT lane, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {_PENDING} AND d.lane = lanes.lane)
+    FROM lanes WHERE lane IS NOT NULL
+    UNION ALL SELECT '{LOST_RUNS}', MIN(lost_at) FROM runbell_run WHERE lost_at IS NOT NULL"""
+_MOVE_COLUMNS = {
+    "id": "bigint",
+    "claim": "text",
+    "state": "text",
+    "due_at": "timestamptz",
+    "attempts": "smallint",
+    "last_because": "jsonb",
+    "provider_id": "text",
+    "settled_at": "timestamptz",
+}
+_SETTLE = f"""
+    WITH moved({", ".join(_MOVE_COLUMNS)}) AS (VALUES {{rows}})
+    UPDATE runbell_delivery SET
+        state = moved.state, claim = '', due_at = moved.due_at, attempts = moved.attempts, last_because = moved.last_because,
+        provider_id = moved.provider_id, settled_at = moved.settled_at,
+        payload = CASE WHEN moved.settled_at IS NULL THEN payload END
+    FROM moved
+    WHERE runbell_delivery.id = moved.id AND runbell_delivery.claim = moved.claim AND runbell_delivery.state = 'sending'
+    RETURNING runbell_delivery.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The new state of a claimed delivery. `settled_at` is set when it is the last one; a stored payload goes with it."""
+
+    id: int
+    claim: str
+    state: DeliveryState
+    due_at: datetime
+    attempts: int
+    last_because: Because | None = None
+    provider_id: str = ""
+    settled_at: datetime | None = None
+
+
+def claim(lanes: Mapping[str, int], *, now: datetime, lease_until: datetime) -> dict[int, str]:
+    """Takes up to so many due deliveries of each lane, oldest first; nobody else gets them before `lease_until`. Returns {id: token}."""
+    token = secrets.token_hex(16)
+    sql = _CLAIM.format(lock="FOR UPDATE SKIP LOCKED" if _is_postgres() else "")
+    claimed: dict[int, str] = {}
+    with connection.cursor() as cursor:
+        for lane, room in lanes.items():
+            cursor.execute(sql, [lane, _stored(now), room, token, _stored(lease_until)])
+            claimed |= dict.fromkeys([row[0] for row in cursor.fetchall()], token)
+    return claimed
+
+
+def settle(moves: Sequence[Move]) -> set[int]:
+    """Moves what is still held by its claim; returns those ids. A lease that ran out and was claimed anew is left alone."""
+    if not moves:
+        return set()
+    casts = [f"%s::{kind}" if _is_postgres() else "%s" for kind in _MOVE_COLUMNS.values()]
+    row = f"({', '.join(casts)})"
+    values = [value for move in moves for value in _row(move)]
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE.format(rows=", ".join([row] * len(moves))), values)
+        return {found for (found,) in cursor.fetchall()}
+
+
+def renew(claims: Mapping[int, str], *, lease_until: datetime) -> None:
+    """A longer lease for what is still being sent."""
+    if not claims:
+        return
+    ids, tokens = list(claims), sorted(set(claims.values()))
+    sql = f"UPDATE runbell_delivery SET due_at = %s WHERE id IN ({_marks(ids)}) AND claim IN ({_marks(tokens)}) AND state = 'sending'"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_stored(lease_until), *ids, *tokens])
+
+
+def next_due() -> dict[str, datetime]:
+    """When each lane that holds something has work again; under `LOST_RUNS`, when the next run is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_DUE)
+        return {lane: _read(at) for lane, at in cursor.fetchall() if at is not None}
+
+
+def release_all(*, now: datetime) -> None:
+    """Makes every claimed delivery due. Only for the one worker of SQLite, at its start, under the exclusive lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE runbell_delivery SET due_at = %s WHERE {_PENDING} AND state = 'sending'", [_stored(now)])
 
 
 def socket_path() -> Path:
@@ -14,8 +128,8 @@ def socket_path() -> Path:
 
 
 def wake() -> None:
-    """Never fails and never waits: no listener means that a worker will look for itself when it starts."""
-    if connection.vendor == "postgresql":
+    """Rings after a commit. Never fails and never waits: it is a hint, the timer to the next due delivery is the truth."""
+    if _is_postgres():
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {CHANNEL}")
         return
@@ -25,3 +139,33 @@ def wake() -> None:
             bell.sendto(b"!", str(socket_path()))
         except OSError:
             return  # nobody listens, or its buffer is full: then it is awake already
+
+
+def _row(move: Move) -> list[Any]:
+    return [
+        move.id,
+        move.claim,
+        move.state.value,
+        _stored(move.due_at),
+        move.attempts,
+        json.dumps(move.last_because.to_json()) if move.last_because else None,
+        move.provider_id,
+        _stored(move.settled_at) if move.settled_at else None,
+    ]
+
+
+def _is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def _marks(values: Iterable[Any]) -> str:
+    return ", ".join("%s" for _ in values)
+
+
+def _stored(at: datetime) -> Any:
+    """SQLite keeps text in UTC, which sorts as time does."""
+    return connection.ops.adapt_datetimefield_value(at)
+
+
+def _read(stored: datetime | str) -> datetime:
+    return stored if isinstance(stored, datetime) else datetime.fromisoformat(stored).replace(tzinfo=UTC)
