@@ -1,0 +1,174 @@
+"""Deliveries on their way: claimed, sent by a lane, settled. Nothing is sent inside a transaction.
+
+turn ─claim─> Parcel ─(lane: open, send)─> Result ─turn─> `finish` says the new state, and no other line does
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from runbell.channels.base import Connection
+from runbell.channels.registry import channel
+from runbell.core.deliveries import PENDING, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.permissions import Action
+from runbell.server.db import outbox
+from runbell.server.db.models import Attempt, Delivery, Destination
+from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.mailbox import MailboxConnection
+from runbell.server.services.parcels import Parcel, load_parcels, transport
+
+Dice = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a parcel. `verdict` None: it was given back untried. `took` in seconds."""
+
+    parcel: Parcel
+    verdict: Verdict | None
+    at: datetime
+    took: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`due`: by lane, when there is work again; under `outbox.LOST_RUNS`, when the next run is lost."""
+
+    parcels: Sequence[Parcel] = ()
+    due: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@transaction.atomic
+def turn(
+    results: Sequence[Result], *, room: Callable[[str], int], now: datetime, lease_until: datetime, dice: Dice, may_claim: bool = True
+) -> Turn:
+    """Settles everything at hand and claims what fits, in one commit. `room` says how many more a lane takes."""
+    _settle(results, now, dice)
+    due = outbox.next_due()
+    lanes = {lane: room(lane) for lane, at in due.items() if lane != outbox.LOST_RUNS and at <= now} if may_claim else {}
+    lanes = {lane: count for lane, count in lanes.items() if count > 0}
+    if not lanes:
+        return Turn((), due)
+    parcels = load_parcels(outbox.claim(lanes, now=now, lease_until=lease_until), now=now)
+    dropped = [parcel for parcel in parcels if parcel.suppressed]
+    outbox.settle([_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in dropped])
+    return Turn([parcel for parcel in parcels if not parcel.suppressed], outbox.next_due())
+
+
+def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
+    settled = outbox.settle([finish(result, now=now, chance=dice()) for result in results])
+    tried = [result for result in results if result.parcel.id in settled and _is_attempt(result.verdict)]
+    if tried:
+        Attempt.objects.bulk_create(map(_attempt, tried))
+        _judge_destinations(tried, now)
+
+
+def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
+    """The one place where a delivery gets a new state. A parcel given back is as it was before its claim, and due at once."""
+    parcel, verdict = result.parcel, result.verdict
+    if verdict is None:
+        return outbox.Move(parcel.id, parcel.claim, _untried(parcel), now, parcel.attempts, parcel.last_because)
+    step = next_step(
+        verdict,
+        attempts=parcel.attempts + 1,
+        created_at=parcel.created_at,
+        now=now,
+        chance=chance,
+        scale=settings.RUNBELL_TIME_SCALE,
+        max_age=settings.RUNBELL_MAX_AGE,
+    )
+    return _move(parcel, step, now, verdict.provider_id if isinstance(verdict, Sent) else "")
+
+
+def _untried(parcel: Parcel) -> DeliveryState:
+    return DeliveryState.WAITING if parcel.last_because else DeliveryState.QUEUED
+
+
+def _move(parcel: Parcel, step: NextStep, now: datetime, provider_id: str = "") -> outbox.Move:
+    return outbox.Move(
+        id=parcel.id,
+        claim=parcel.claim,
+        state=step.state,
+        due_at=step.due_at or now,
+        attempts=parcel.attempts + (step.counts_as_attempt and step.state is not DeliveryState.SUPPRESSED),
+        last_because=step.because,
+        provider_id=provider_id,
+        settled_at=None if step.state in PENDING else now,
+    )
+
+
+def _is_attempt(verdict: Verdict | None) -> bool:
+    return verdict is not None and not (isinstance(verdict, Retry) and verdict.is_transport)
+
+
+def _attempt(result: Result) -> Attempt:
+    verdict = result.verdict
+    because = None if verdict is None or isinstance(verdict, Sent) else verdict.because.to_json()
+    return Attempt(
+        delivery_id=result.parcel.id,
+        at=result.at,
+        took=result.took,
+        verdict=type(verdict).__name__.lower(),
+        because=because,
+        provider_id=verdict.provider_id if isinstance(verdict, Sent) else "",
+    )
+
+
+def _judge_destinations(results: Sequence[Result], now: datetime) -> None:
+    """A refusal is counted, a hopeless address disabled; one that takes a message again starts anew."""
+    refused = {r.parcel.destination_id: r.verdict for r in results if r.parcel.destination_id and isinstance(r.verdict, Dead)}
+    fine = {r.parcel.destination_id for r in results if isinstance(r.verdict, Sent) and r.parcel.has_refusals}
+    if refused:
+        destinations = list(Destination.objects.select_for_update().filter(pk__in=refused).order_by("pk"))
+        for destination in destinations:
+            _refuse(destination, refused[destination.pk], now)
+        Destination.objects.bulk_update(destinations, ["refusals", "disabled_because", "updated_at"])
+    if fine:
+        Destination.objects.filter(pk__in=[pk for pk in fine if pk and pk not in refused]).update(refusals=0)
+
+
+def _refuse(destination: Destination, dead: Dead, now: datetime) -> None:
+    destination.refusals = min(destination.refusals + 1, 32_767)
+    if dead.disable and not destination.disabled_because:
+        destination.disabled_because, destination.updated_at = dead.because.to_json(), now
+
+
+def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> None:
+    outbox.renew({parcel.id: parcel.claim for parcel in parcels}, lease_until=lease_until)
+
+
+def release_all(*, now: datetime) -> None:
+    """What a worker that died had claimed is due. Only under the lock that makes this the one worker."""
+    outbox.release_all(now=now)
+
+
+def resend(actor: Actor, delivery_id: int, *, now: datetime) -> Delivery:
+    """Sends once more what has ended, under a new key. Raises `NotThere`; what is still on its way stays as it is."""
+    actor.require(Action.RESEND_DELIVERIES)
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update().filter(account=actor.account_id, pk=delivery_id, message__isnull=False).first()
+        if delivery is None:
+            raise NotThere
+        if DeliveryState(delivery.state) not in PENDING:
+            _requeue(delivery, now)
+            transaction.on_commit(outbox.wake)
+    return delivery
+
+
+def _requeue(delivery: Delivery, now: datetime) -> None:
+    """`created_at` moves along: the age that ends a delivery counts from here. The attempts before stay in the log."""
+    delivery.state, delivery.due_at, delivery.created_at = DeliveryState.QUEUED, now, now
+    delivery.resends, delivery.attempts = delivery.resends + 1, 0
+    delivery.last_because, delivery.provider_id, delivery.settled_at = None, "", None
+    delivery.save()
+
+
+def connect(lane: str, *, clock: Callable[[], datetime]) -> Connection:
+    """The way out of a lane, whose name begins with its channel's kind. Without a relay, mail goes to the mailbox."""
+    kind = lane.partition(":")[0]
+    if kind == "email" and not settings.RUNBELL_SMTP_URL:
+        return MailboxConnection(clock)
+    return channel(kind).connect(transport())

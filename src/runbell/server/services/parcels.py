@@ -1,0 +1,172 @@
+"""What a lane needs to send a claimed delivery: loaded by the dispatcher, rendered in the lane without the database."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.parser import BytesHeaderParser
+from email.policy import default
+from typing import Any
+
+from django.conf import settings
+
+from runbell.channels.base import Recipient, Transport
+from runbell.channels.registry import channel
+from runbell.core.because import Because
+from runbell.messages.message import Links, Message, Reader
+from runbell.server.db.models import Delivery, Destination, State
+from runbell.server.db.models import Message as StoredMessage
+from runbell.server.db.models.deliveries import Purpose
+from runbell.server.services.decisions import address_of
+from runbell.server.services.unsubscribe import unsubscribe_url
+
+LATE = timedelta(minutes=15)
+KEPT = 64  # renderings; one is some 20 KB
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A claimed delivery. It has a `payload`, or a message to render, or is `suppressed`: the reason to send has gone away.
+
+    `attempts` are those before this try. `settings` are the destination's, as its channel made them.
+    """
+
+    id: int
+    claim: str
+    lane: str
+    key: str
+    attempts: int
+    created_at: datetime
+    last_because: Because | None = None
+    destination_id: int | None = None
+    has_refusals: bool = False
+    kind: str = "email"
+    settings: Mapping[str, Any] | None = None
+    payload: bytes | None = None
+    message_id: int | None = None
+    body: Mapping[str, Any] | None = None
+    reader: Reader | None = None
+    recipient: Recipient | None = None
+    suppressed: Because | None = None
+
+
+def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
+    """Everything about the claimed, in two queries, in the order they became due."""
+    if not claims:
+        return []
+    deliveries = list(
+        Delivery.objects.filter(pk__in=claims)
+        .select_related("account", "run", "destination__member__user")
+        .defer("run__log_end", "run__not_told", "run__trigger", "run__because", "run__late_end")
+        .order_by("created_at", "pk")
+    )
+    bodies = StoredMessage.objects.in_bulk({delivery.message_id for delivery in deliveries if delivery.message_id})
+    return [_parcel(delivery, claims[delivery.pk], bodies, now) for delivery in deliveries]
+
+
+def _parcel(delivery: Delivery, claim: str, bodies: Mapping[int, StoredMessage], now: datetime) -> Parcel:
+    bare = Parcel(
+        id=delivery.pk,
+        claim=claim,
+        lane=delivery.lane,
+        key=f"{delivery.pk}.{delivery.resends}",
+        attempts=delivery.attempts,
+        created_at=delivery.created_at,
+        last_because=Because.from_json(delivery.last_because) if delivery.last_because else None,
+    )
+    message, destination = bodies.get(delivery.message_id or 0), delivery.destination
+    if delivery.payload:
+        return replace(bare, payload=delivery.payload, settings={"address": _address_in(delivery.payload)})
+    if destination is None or message is None:
+        return replace(bare, suppressed=Because("destination_gone"))
+    if gone := _why_not(destination):
+        return replace(bare, destination_id=destination.pk, suppressed=gone)
+    return replace(
+        bare,
+        destination_id=destination.pk,
+        has_refusals=destination.refusals > 0,
+        kind=destination.kind,
+        settings={**destination.settings, "address": address_of(destination)},
+        message_id=message.pk,
+        body=message.body,
+        reader=_reader(delivery, destination, message.language),
+        recipient=_recipient(delivery, destination, now),
+    )
+
+
+def _why_not(destination: Destination) -> Because | None:
+    """What became of the destination since the delivery was queued."""
+    member = destination.member
+    if destination.state != State.ACTIVE:
+        return Because("destination_gone")
+    if member and not (member.is_active and member.user.is_active):
+        return Because("member_inactive")
+    if destination.disabled_because:
+        return Because("destination_disabled", {"last": destination.disabled_because})
+    return None
+
+
+def _address_in(payload: bytes) -> str:
+    """Account mail has no destination: it goes where its To says, to one address (services/account_mail.py)."""
+    to = BytesHeaderParser(policy=default).parsebytes(payload)["To"]
+    return str(to.addresses[0].addr_spec)
+
+
+def _account_url(delivery: Delivery) -> str:
+    return f"{settings.RUNBELL_PUBLIC_URL}/a/{delivery.account_id}"
+
+
+def _reader(delivery: Delivery, destination: Destination, language: str) -> Reader:
+    member = destination.member
+    zone = destination.zone or (member.user.zone if member else delivery.account.zone)
+    run_url = f"{_account_url(delivery)}/runs/{delivery.run_id}" if delivery.run_id else ""
+    return Reader(language, zone, Links(run=run_url))
+
+
+def _recipient(delivery: Delivery, destination: Destination, now: datetime) -> Recipient:
+    """A member finds why and settings on our pages; somebody outside has the unsubscribe link alone."""
+    run, base, is_member = delivery.run, _account_url(delivery), destination.member_id is not None
+    is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
+    return Recipient(
+        address=address_of(destination),
+        because=Because.from_json(delivery.because) if delivery.because else Because("is_admin"),
+        why_url=f"{base}/runs/{run.pk}#why" if run and is_member else "",
+        settings_url=f"{base}/settings/notifications/email" if is_member else "",
+        unsubscribe_url=unsubscribe_url(destination, run.job_id if run else 0) if is_news else "",
+        thread=f"{run.job_id}.{destination.pk}" if run else "",
+        sent_at=now,
+        is_test=delivery.purpose == Purpose.TEST,
+        is_late=bool(run and run.finished_at and now - run.finished_at > LATE),
+    )
+
+
+def transport() -> Transport:
+    return Transport(settings.RUNBELL_SMTP_URL, settings.RUNBELL_MAIL_FROM, settings.RUNBELL_PUBLIC_URL)
+
+
+class Renderer:
+    """Renders for one thread; what is shared by many recipients is rendered once."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._transport = transport()
+
+    def payload(self, parcel: Parcel) -> bytes:
+        if parcel.payload is not None:
+            return parcel.payload
+        assert parcel.recipient is not None
+        return channel(parcel.kind).address(self._shared(parcel), parcel.recipient, parcel.key)
+
+    def _shared(self, parcel: Parcel) -> bytes:
+        name = (parcel.kind, parcel.message_id, parcel.reader)
+        if name not in self._kept:
+            self._kept[name] = self._render(parcel)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(name)
+        return self._kept[name]
+
+    def _render(self, parcel: Parcel) -> bytes:
+        assert parcel.body is not None
+        assert parcel.reader is not None
+        return channel(parcel.kind).render(Message.from_json(parcel.body), parcel.reader, self._transport)
