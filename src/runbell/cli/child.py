@@ -18,7 +18,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
 STOPS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 PASSED_ON = STOPS | {signal.SIGUSR1, signal.SIGUSR2}
@@ -45,20 +44,16 @@ class Ended:
 
 
 class Signals:
-    """Holds back what is meant for the child. Signals that were ignored when we started (nohup) stay ignored, by the child too."""
+    """Holds back what is meant for the child, from now until the process ends: what comes late must not change the exit code.
 
-    def __enter__(self) -> "Signals":
+    Signals that were ignored when we started (nohup) stay ignored, by the child too.
+    """
+
+    def __init__(self) -> None:
         # Some starters leave SIGCHLD ignored; the kernel then drops exit codes.
-        self._child_handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         self.passed_on = {number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN}
         self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.passed_on | {signal.SIGCHLD})
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        while pending := signal.sigpending() & (self.passed_on | {signal.SIGCHLD}):
-            signal.sigwait(pending)  # whatever came last must not change the exit code
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-        signal.signal(signal.SIGCHLD, self._child_handler)
 
     def next(self) -> tuple[int, bool]:
         """Waits for a signal; says whether the child has it already."""

@@ -1,5 +1,6 @@
 """What a step left behind: its artifacts and the end of its log. Trouble with a file is one line, never more."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from runbell.core.because import Because
 from runbell.core.redact import redact
 from runbell.core.runs import MAX_LOG_END, last_bytes
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # dbt writes them into its log too
 WORDS = {
     "artifact_not_text": "it is not UTF-8 text",
     "artifact_not_json": "it is not whole JSON",
@@ -21,9 +23,9 @@ WORDS = {
 def read_artifacts(
     folder: Path, *, since: datetime | None, is_new: Callable[[str], bool] = lambda _: True, names: Sequence[str] = ARTIFACTS
 ) -> list[Artifact]:
-    """The artifacts written at or after `since`, of the files that `is_new`. A missing one is no news: dbt often writes none."""
+    """The artifacts written at or after `since`, of the files whose name `is_new`. A missing one is no news: dbt often writes none."""
     paths = [folder / name for name in names]
-    found = _readable([path for path in paths if is_new(str(path))])
+    found = _readable([path for path in paths if is_new(path.name)])
     return [artifact for artifact in found if not is_stale(artifact, since=since)]
 
 
@@ -62,4 +64,4 @@ def read_log_end(path: Path, begin: int) -> str:
             text = file.read(2 * MAX_LOG_END).decode("utf-8", "replace")
     except OSError:
         return ""
-    return last_bytes(redact(text), MAX_LOG_END)
+    return last_bytes(redact(COLOURS.sub("", text)), MAX_LOG_END)

@@ -97,23 +97,28 @@ class Marks:
     dbt leaves the previous command's artifacts in place when it fails early, and always appends to its log.
     """
 
-    __slots__ = ("_before",)
+    __slots__ = ("_log", "_log_before", "_target_before", "_target_dir")
 
     def __init__(self, places: Places) -> None:
-        paths = (places.log_file, *(os.path.join(places.target_dir, name) for name in ARTIFACTS))
-        self._before = {path: _mark(path) for path in paths}
+        self._target_dir = places.target_dir
+        self._target_before = {name: self._mark(name) for name in ARTIFACTS}
+        self._log = places.log_file
+        self._log_before = _mark(self._log)
 
-    def is_changed(self, path: str) -> bool:
-        return _mark(path) != self._before.get(path)
+    def is_changed(self, artifact: str) -> bool:
+        return self._mark(artifact) != self._target_before[artifact]
 
-    def new_from(self, path: str) -> int:
+    def log_begin(self) -> int:
         """Where the part begins that was written since. A log that was replaced by a new one (dbt does so at 10 MB) is all new."""
-        inode, size, _ = self._before.get(path) or (0, 0, 0)
-        now = _mark(path)
-        return size if now and now[0] == inode and now[1] >= size else 0
+        before, now = self._log_before, _mark(self._log)
+        return before[1] if before and now and now[0] == before[0] and now[1] >= before[1] else 0
+
+    def _mark(self, artifact: str) -> tuple[int, int, int] | None:
+        return _mark(os.path.join(self._target_dir, artifact))
 
 
 def _mark(path: str) -> tuple[int, int, int] | None:
+    """Inode, size and time of change; None when the file is not there."""
     try:
         status = os.stat(path)
     except OSError:

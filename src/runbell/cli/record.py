@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,37 +87,23 @@ class Record:
         artifacts = read_artifacts(Path(places.target_dir), since=started_at, is_new=marks.is_changed)
         self._steps[-1] = add_artifacts(step, artifacts)
         self._artifacts += artifacts
-        log = read_log_end(Path(places.log_file), marks.new_from(places.log_file))
+        log = read_log_end(Path(places.log_file), marks.log_begin())
         self._log_end = last_bytes(self._log_end + log, MAX_LOG_END)
 
     def finish(self, *, is_cancelled: bool, is_stopped: Callable[[], bool]) -> None:
         case = self._beginning.case()
-        report = seal(self._report(case, Outcome.CANCELLED if is_cancelled else None))
+        report = seal(self._ended(case, Outcome.CANCELLED if is_cancelled else None))
         if self._flags.get("dry_run"):
             print_report(report)
         else:
             deliver(encode(report), settings=case.settings, verbose=bool(self._flags.get("verbose")), is_stopped=is_stopped)
 
-    def _report(self, case: Case, outcome: Outcome | None) -> RunReport:
-        return RunReport(
-            key=self._key,
-            aliases=aliases(self._artifacts),
-            state=RunState.FINISHED,
-            job=case.job,
-            started_at=self._started_at,
-            finished_at=self._steps[-1].finished_at,
-            outcome=outcome,
-            trigger=case.trigger,
-            git=case.git,
-            host_tool=case.host_tool,
-            log_end=self._log_end,
-            steps=tuple(self._steps),
-        )
-
     def _tell_started(self, case: Case) -> None:
-        if self._flags.get("dry_run"):
-            return
-        report = RunReport(
+        if not self._flags.get("dry_run"):
+            send_report(case.settings, encode(redact_report(self._begun(case))))  # no matter if it gets lost: the end tells all of it
+
+    def _begun(self, case: Case) -> RunReport:
+        return RunReport(
             key=self._key,
             state=RunState.STARTED,
             job=case.job,
@@ -126,4 +113,14 @@ class Record:
             host_tool=case.host_tool,
             steps=(self._first,),
         )
-        send_report(case.settings, encode(redact_report(report)))  # no matter if it gets lost: the end tells all of it
+
+    def _ended(self, case: Case, outcome: Outcome | None) -> RunReport:
+        return replace(
+            self._begun(case),
+            state=RunState.FINISHED,
+            aliases=aliases(self._artifacts),
+            finished_at=self._steps[-1].finished_at,
+            outcome=outcome,
+            log_end=self._log_end,
+            steps=tuple(self._steps),
+        )

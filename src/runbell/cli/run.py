@@ -86,8 +86,7 @@ def _split(made: ArgumentParser, text: str) -> Step:
 
 def main(words: Sequence[str]) -> int:
     options, steps = parse(words)
-    with Signals() as signals:
-        return run(options, steps, signals)
+    return run(options, steps, Signals())
 
 
 def run(options: Namespace, steps: Sequence[Step], signals: Signals) -> int:
@@ -103,7 +102,8 @@ def run(options: Namespace, steps: Sequence[Step], signals: Signals) -> int:
         if stop:
             break
         child = Child(step.words, ENVIRON, signals)
-        reporting.open(places, step.text, child.started)
+        if not results:
+            reporting.open(places, step.text, child.started)
         ended = child.wait()
         if ended.trouble:
             say(ended.trouble)
@@ -133,8 +133,6 @@ class Reporting:
         self._record: Record | None = None
 
     def open(self, places: Places, command: str, started: float) -> None:
-        if self._record:
-            return
         with Guard():
             from runbell.cli.record import Record
 

@@ -85,7 +85,7 @@ def judge(url: str, status: int, answer: object) -> Answer:
         return Unsent(f"{url} refuses the token: {message or status}", is_patient=False)
     if 300 <= status < 400:
         return Unsent(f"{url} sends us elsewhere (HTTP {status}); set RUNBELL_URL to the final address", is_patient=False)
-    return Unsent(f"{url} answers HTTP {status}" + (f": {message}" if message else ""), is_patient=status >= 429)
+    return Unsent(f"{url} answers HTTP {status}" + (f": {message}" if message else ""), is_patient=status == 408 or status >= 429)
 
 
 def error_message(answer: object) -> str:

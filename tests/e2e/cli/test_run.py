@@ -149,8 +149,8 @@ def test_the_log_is_masked_and_only_its_new_end_is_told(stage: Stage) -> None:
     assert "connects to postgres://shop:hidden@db.acme.test/shop" in log_end
     assert len(log_end.encode()) <= MAX_LOG_END
     assert log_end.startswith("line é")
-    stage.run(*RUN, "--", "sh", "-c", "echo news >>logs/dbt.log")
-    assert stage.server.finished[1]["log_end"] == "news\n"
+    stage.run(*RUN, "--", "sh", "-c", "printf '\\033[0m06:46:44 \\033[32mnews\\033[0m\\n' >>logs/dbt.log")
+    assert stage.server.finished[1]["log_end"] == "06:46:44 news\n"
     stage.run(*RUN, "--", "sh", "-c", "mv logs/dbt.log logs/dbt.log.1; echo rotated >logs/dbt.log")
     assert stage.server.finished[2]["log_end"] == "rotated\n"
     stage.run(*RUN, "--", "true")
