@@ -19,6 +19,7 @@ import idna
 NEWLINE = "\r\n"
 BOUNDARY = "=_runbell"  # quoted-printable never contains "=_"
 _NOT_TOKEN = re.compile(r"[^!-~]+")
+_MAILBOX = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _SLOT = re.compile("\0([a-z]+)\0\n")
 
 
@@ -58,12 +59,17 @@ def sender(text: str) -> Sender:
 def wire_address(address: str) -> str:
     """The address as SMTP without SMTPUTF8 takes it: an international domain in its ASCII form."""
     if address.isascii():
-        return token(address)
+        return address
     local, _, domain = address.rpartition("@")
     try:
-        return token(f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}")
+        return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:
-        return token(address)
+        return address
+
+
+def is_mailbox(address: str) -> bool:
+    """Whether an address can stand between angle brackets. What cannot is refused and never mended: it would be somebody else's."""
+    return _MAILBOX.fullmatch(address) is not None
 
 
 def quoted(text: str) -> bytes:
@@ -87,7 +93,7 @@ def own_headers(*, date: str, subject: str, address: str, message_id: str, threa
 
     `thread` is the Message-ID of a mail that is never sent: what refers to it stands together in every mail client.
     """
-    lines = f"Date: {date}\r\nTo: <{wire_address(address)}>\r\n{subject}Message-ID: {message_id}\r\n"
+    lines = f"Date: {date}\r\nTo: <{token(wire_address(address))}>\r\n{subject}Message-ID: {message_id}\r\n"
     if thread:
         lines += f"References: {thread}\r\nIn-Reply-To: {thread}\r\n"
     if unsubscribe_url:

@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from runbell.channels.base import Transport
-from runbell.channels.mime import sender, wire_address
+from runbell.channels.mime import is_mailbox, sender, wire_address
 from runbell.channels.smtp_verdicts import Reply, masked, of_error, of_message, of_recipient, of_sender, of_transport, queued_as, read_reply
 from runbell.core.because import Because
-from runbell.core.deliveries import Retry, Sent, Verdict
+from runbell.core.deliveries import Dead, Retry, Sent, Verdict
 from runbell.core.fields import BadField
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -91,6 +91,8 @@ class SmtpConnection:
     def send(self, settings: Mapping[str, Any], payload: bytes, key: str) -> Verdict:
         """One try. A kept connection that turns out to be gone is reopened once: nothing was sent on it yet."""
         recipient = wire_address(settings["address"])
+        if not is_mailbox(recipient):
+            return Dead(Because("smtp_address_unknown"), disable=True)
         if self._smtp and self._clock() - self._used_at > IDLE:
             self.close()
         is_kept = self._smtp is not None
@@ -193,9 +195,10 @@ class SmtpConnection:
         smtp.ehlo_or_helo_if_needed()
         if not smtp.has_extn("starttls"):
             raise Unsent(of_transport(Because("smtp_no_starttls")))
-        code, words = smtp.starttls(context=_trust(self._relay))
-        if code != 220:
-            raise Unsent(of_transport(read_reply(code, words).because("smtp_tls")))
+        try:
+            smtp.starttls(context=_trust(self._relay))
+        except smtplib.SMTPResponseException as refused:
+            raise Unsent(of_transport(read_reply(refused.smtp_code, _bytes(refused.smtp_error)).because("smtp_tls"))) from None
 
     def _why_not_open(self, error: Exception) -> Retry:
         secrets = self._relay.secrets
