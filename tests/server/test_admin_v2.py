@@ -1,6 +1,7 @@
 """Finding ids through the dbt Admin API: what its clients ask for, in the forms they ask."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 from runbell.core.permissions import Permission, Role
 from runbell.core.runs import Outcome, RunState
 from runbell.server.db.models import Environment, Job, Project, Run, State
+from runbell.server.services import destinations, listings
 from runbell.server.services.tokens import create_token
 from tests.server.people import NOW, Acme, acme
 
@@ -172,3 +174,14 @@ def test_what_is_not_there_is_a_404_that_clients_can_read(shop: Acme) -> None:
     for path in ("nonsense/", "jobs/abc/", "runs/1/artifacts/", f"jobs/{10**30}/", "jobs/0/", "/api/v2/accounts/x/jobs/"):
         assert ask(shop, path, code=404)["data"] is None
     ask(shop, "/api/v2/accounts/", token="rb_unknown", code=401)
+
+
+def test_every_field_filter_and_order_is_in_the_reference(shop: Acme) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/admin-api.md").read_text()
+    shop.destination()
+    fields = set(ask(shop, "notifications/")["data"][0])
+    fields |= {*destinations.FILTERS, *destinations.ORDERS}
+    fields |= {
+        name for each in (listings.PROJECTS, listings.ENVIRONMENTS, listings.JOBS, listings.RUNS) for name in (*each.filters, *each.orders)
+    }
+    assert {field for field in fields if f"`{field}`" not in page} == set()

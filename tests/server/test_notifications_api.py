@@ -8,7 +8,7 @@ from django.test import Client
 
 from runbell.core.permissions import Permission, Role
 from runbell.core.runs import Outcome
-from runbell.server.db.models import AuditEntry, Destination, Job, Project, Rule, State
+from runbell.server.db.models import AuditEntry, Destination, Job, Member, Project, Rule, State
 from runbell.server.services.members import add_member
 from runbell.server.services.tokens import create_token
 from tests.server.people import NOW, PASSWORD, Acme, acme
@@ -197,6 +197,15 @@ def test_a_body_that_is_no_object_is_refused(call: Caller) -> None:
     assert (broken.status_code, broken.json()["status"]["code"]) == (400, 400)
 
 
+def test_what_curl_sends_is_read(shop: Acme, call: Caller) -> None:
+    """`curl -d` calls any body a form; lists that are not there are empty on creation."""
+    body = json.dumps({"type": 4, "external_email": "team@partner.example", "on_failure": [shop.job.pk]})
+    sent = Client().post(f"{call.base}", body, content_type="application/x-www-form-urlencoded", headers=call.headers)
+    data = sent.json()["data"]
+    assert (sent.status_code, data["on_failure"], data["on_success"]) == (201, [shop.job.pk], [])
+    assert data["user_id"] == shop.admin.user_id
+
+
 def test_jobs_of_another_account_are_named_and_refused(shop: Acme, call: Caller) -> None:
     other = acme("Other", "other.test")
     made = call.create(**external(shop, on_success=[shop.job.pk]))
@@ -274,6 +283,18 @@ def test_a_moved_external_address_voids_the_links_in_old_mails(shop: Acme, call:
     moved = Destination.objects.get(pk=made["id"])
     assert (moved.address, moved.address_key, moved.generation) == ("new@partner.example", "new@partner.example", 2)
     assert "already exists." in call.refused("POST", path, {**made, "external_email": other["external_email"]})
+
+
+def test_the_creator_of_an_external_address_is_an_active_member(shop: Acme, call: Caller) -> None:
+    made, nina = call.create(**external(shop)), shop.members[Role.NOTIFICATION_MANAGER]
+    path = f"/{made['id']}/"
+    assert call("POST", path, {**made, "user_id": nina.user_id})[1]["data"]["user_id"] == nina.user_id
+    Member.objects.filter(pk=shop.members[Role.DEVELOPER].pk).update(is_active=False)
+    gone = shop.members[Role.DEVELOPER].user_id
+    assert "is no active member" in call.refused("POST", path, {**made, "user_id": gone})
+    assert "is no active member" in call.refused("POST", "/", own(shop, Role.DEVELOPER))
+    nina.delete()
+    assert call("GET", path)[1]["data"]["user_id"] is None
 
 
 def test_every_write_is_audited_from_before_to_after(shop: Acme, call: Caller) -> None:

@@ -15,11 +15,12 @@ from django.db.models import F, Q, QuerySet
 from runbell.channels.registry import channel
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action, Role, may
+from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.listings import Page, Reads, Window, take
-from runbell.server.services.rules import Boxes, Choices, Scope, boxes_of, clear_rules, replace_rules
+from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
 
 EMAIL = "email"
 ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}

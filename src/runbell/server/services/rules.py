@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from runbell.core.fields import BadField
+from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Environment, Job, Rule, State
 from runbell.server.services.access import Actor
@@ -20,13 +20,6 @@ ON = {
 """The dbt Admin API's name for each outcome."""
 
 Choices = Mapping[Outcome, Collection[int]]
-
-
-class Scope(StrEnum):
-    """What a rule covers: one job, or every job of an environment, present and future."""
-
-    JOB = "job"
-    ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)
