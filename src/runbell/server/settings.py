@@ -184,13 +184,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "runbell.server.web.apps.WebConfig",  # before allauth, whose templates it overrides
     "allauth",
     "allauth.account",
     "django_htmx",
     "ninja",
     "csp",
     "runbell.server.db.apps.RunbellConfig",
-    "runbell.server.web.apps.WebConfig",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,6 +1,6 @@
 """Every URL of the server."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from runbell.server.api import admin_v2
 from runbell.server.api.native import api
@@ -8,4 +8,5 @@ from runbell.server.api.native import api
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/", admin_v2.api.urls),  # before api/, which would answer for it
     path("api/", api.urls),
+    path("", include("runbell.server.web.urls")),
 ]

@@ -1,11 +1,22 @@
-"""What every page shares: the reader's language and zone, and the frame around the page."""
+"""What every page shares: the reader's language and zone, the door, and the frame around the page."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone, translation
+from django.utils.cache import patch_cache_control
+
+from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.pages import Frame, account_ids, actor_and_frame
+
+P = ParamSpec("P")
+LAST_ACCOUNT = "last_account"  # only where `/` leads: pages name their account in their URL
 
 
 class ReaderMiddleware:
@@ -26,3 +37,51 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """Template context of the frame: the theme of `<html>`."""
     user = getattr(request, "user", None)
     return {"theme": getattr(user, "theme", "system")}
+
+
+def landing(request: HttpRequest) -> int | None:
+    """The account last looked at, else the one first joined; None for a person in no account."""
+    assert request.user.is_authenticated
+    mine = account_ids(request.user)
+    last = request.session.get(LAST_ACCOUNT)
+    return last if last in mine else next(iter(mine), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A request of a member, past the door."""
+
+    request: HttpRequest
+    actor: Actor
+    frame: Frame
+
+    def render(self, template: str, **context: Any) -> HttpResponse:
+        return render(self.request, template, {"frame": self.frame, **context})
+
+    def number(self, name: str) -> int | None:
+        """A number of the query string; anything else counts as not given."""
+        value = self.request.GET.get(name, "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
+
+
+def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached."""
+
+    @login_required
+    @wraps(view)
+    def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        assert request.user.is_authenticated
+        found: Frame | None = None
+        try:
+            actor, found = actor_and_frame(request.user, account_id)
+            response = view(Page(request, actor, found), *args, **kwargs)
+        except NotThere:
+            return render(request, "404.html", {"frame": found}, status=404)
+        except NotAllowed:
+            return render(request, "403.html", {"frame": found}, status=403)
+        if request.session.get(LAST_ACCOUNT) != account_id:
+            request.session[LAST_ACCOUNT] = account_id
+        patch_cache_control(response, private=True, no_store=True)
+        return response
+
+    return door

@@ -1,0 +1,50 @@
+"""The delivery log."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from runbell.server.services.delivery_pages import Log, delivery_log
+from runbell.server.web.edge import Page, member_page
+
+FILTERS = {
+    "all": gettext_lazy("All"),
+    "sent": gettext_lazy("Sent"),
+    "trying": gettext_lazy("Trying"),
+    "dead": gettext_lazy("Dead"),
+    "unsent": gettext_lazy("Not sent"),
+}
+
+
+@member_page
+def deliveries(page: Page) -> HttpResponse:
+    asked = page.request.GET.get("state", "all")
+    group = asked if asked in FILTERS else "all"
+    opened = page.number("open")
+    log = delivery_log(page.actor, group=group, opened=opened, before=page.number("before"), now=timezone.now())
+    filters = [(word, label, log.counts[word]) for word, label in FILTERS.items()]
+    return page.render(
+        "runbell/deliveries.html",
+        section="deliveries",
+        log=log,
+        group=group,
+        opened=opened,
+        before=page.number("before"),
+        filters=filters,
+        title=headline(log),
+    )
+
+
+def headline(log: Log) -> str:
+    """What became of the messages of the last 24 hours."""
+    n, dead, trying = log.day["all"], log.day["dead"], log.day["trying"]
+    if not n:
+        return gettext("No message in 24 hours")
+    said = ngettext("%(n)d message in 24 hours", "%(n)d messages in 24 hours", n) % {"n": n}
+    if dead:
+        rest = ngettext("%(n)d did not arrive", "%(n)d did not arrive", dead) % {"n": dead}
+    elif trying:
+        rest = ngettext("%(n)d is still being tried", "%(n)d are still being tried", trying) % {"n": trying}
+    else:
+        return said
+    return gettext("%(said)s, %(rest)s") % {"said": said, "rest": rest}

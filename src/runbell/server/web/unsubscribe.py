@@ -1,0 +1,83 @@
+"""Unsubscribing: by the link in a mail, without signing in; and the member's own page, “What I get”."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from runbell.core.permissions import Action
+from runbell.core.runs import Outcome
+from runbell.server.services import unsubscribe as service
+from runbell.server.services.access import NotThere
+from runbell.server.services.job_pages import own_rules
+from runbell.server.web.edge import Page, member_page
+
+LinkView = Callable[[HttpRequest, str, int, str], HttpResponse]
+
+
+def _link(view: LinkView) -> LinkView:
+    """The token is the right: no sign-in, and no cookie that a forged request could ride on."""
+
+    @csrf_exempt
+    @wraps(view)
+    def door(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
+        try:
+            response = view(request, public_id, job_id, token)
+        except NotThere:
+            return render(request, "runbell/unsubscribe_void.html", status=404)
+        add_never_cache_headers(response)
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+    return door
+
+
+@_link
+@require_http_methods(["GET", "HEAD", "POST"])
+def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
+    """GET only asks, since mail scanners follow links; POST acts at once, also with ``List-Unsubscribe=One-Click`` (RFC 8058)."""
+    if request.method == "POST":
+        found = service.unsubscribe(public_id, token, now=timezone.now())
+    else:
+        found = service.subscription(public_id, token, now=timezone.now())
+    template = "runbell/unsubscribe.html" if found.rules else "runbell/unsubscribe_done.html"
+    return render(request, template, {"found": found})
+
+
+@_link
+@require_POST
+def undo_by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
+    service.undo(public_id, token, now=timezone.now())
+    return redirect("unsubscribe", public_id=public_id, job_id=job_id, token=token)
+
+
+@member_page
+def mine(page: Page) -> HttpResponse:
+    """The member's own rules, read-only."""
+    page.actor.require(Action.SEE_JOBS)
+    return page.render(
+        "runbell/mine.html",
+        section="mine",
+        rules=own_rules(page.actor),
+        found=service.own_subscription(page.actor, now=timezone.now()),
+        outcomes=[outcome.value for outcome in Outcome],
+    )
+
+
+@require_POST
+@member_page
+def unsubscribe_mine(page: Page) -> HttpResponse:
+    service.unsubscribe_self(page.actor, now=timezone.now())
+    return redirect("mine", account_id=page.frame.account_id)
+
+
+@require_POST
+@member_page
+def undo_mine(page: Page) -> HttpResponse:
+    service.undo_self(page.actor, now=timezone.now())
+    return redirect("mine", account_id=page.frame.account_id)

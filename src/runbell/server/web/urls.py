@@ -1,0 +1,30 @@
+"""URLs of the pages."""
+
+from django.urls import include, path
+
+from runbell.server.web import deliveries, home, jobs, mailbox, runs, unsubscribe
+
+_account = [
+    path("", home.home, name="home"),
+    path("jobs/<int:job_id>", jobs.job, name="job"),
+    path("runs/<int:run_id>", runs.run, name="run"),
+    path("deliveries", deliveries.deliveries, name="deliveries"),
+    path("mailbox", mailbox.show, name="mailbox"),
+    path("mailbox/<int:item_id>", mailbox.show, name="mail"),
+    path("mailbox/<int:item_id>/html", mailbox.letter, name="letter"),
+    path("settings/notifications/email", unsubscribe.mine, name="mine"),
+    path("settings/notifications/email/unsubscribe", unsubscribe.unsubscribe_mine, name="unsubscribe_mine"),
+    path("settings/notifications/email/undo", unsubscribe.undo_mine, name="undo_mine"),
+]
+
+urlpatterns = [
+    path("", home.root, name="root"),
+    path("healthz", home.healthz, name="healthz"),
+    path("readyz", home.readyz, name="readyz"),
+    path("mailbox", mailbox.mailbox_root, name="mailbox_root"),
+    path("a/<int:account_id>/", include(_account)),
+    path("u/<str:public_id>/<int:job_id>/<str:token>", unsubscribe.by_link, name="unsubscribe"),
+    path("u/<str:public_id>/<int:job_id>/<str:token>/undo", unsubscribe.undo_by_link, name="unsubscribe_undo"),
+    path("account/", include("allauth.account.urls")),
+    path("language/", include("django.conf.urls.i18n")),
+]
