@@ -1,7 +1,6 @@
 """One run of `runbell run` while it happens. Imported once the child is up."""
 
 import threading
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +11,7 @@ from runbell.cli.child import Ended
 from runbell.cli.deliver import deliver
 from runbell.cli.gather import read_artifacts, read_log_end
 from runbell.cli.places import Marks, Places
-from runbell.cli.reports import aliases, encode, moment, print_report, seal
+from runbell.cli.reports import aliases, encode, moment, print_report, seal, uuid4
 from runbell.cli.say import say
 from runbell.cli.send import send_report
 from runbell.core.artifacts import Artifact, add_artifacts
@@ -62,7 +61,7 @@ class Record:
 
     def __init__(self, flags: Flags, environ: Mapping[str, str], places: Places, key: bytes, first: tuple[str, float]) -> None:
         self._flags = flags
-        self._key = f"cli:{uuid.UUID(bytes=key, version=4)}"
+        self._key = f"cli:{uuid4(key)}"
         self._started_at = moment(first[1])
         self._first = StepReport(index=1, command=first[0], started_at=self._started_at)
         self._steps: list[StepReport] = []

@@ -19,6 +19,13 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def uuid4(random: bytes) -> str:
+    """16 random bytes as a UUID of version 4 (RFC 9562). Importing `uuid` would take 4 ms, half of a bare interpreter's start."""
+    bits = int.from_bytes(random) & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48)
+    digits = f"{bits:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def invocation_alias(invocation_id: str) -> str:
     return f"inv:{invocation_id}"
 

@@ -2,13 +2,14 @@ import json
 import socket
 import ssl
 import time
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from runbell.cli.gather import WORDS
-from runbell.cli.reports import encode
+from runbell.cli.reports import encode, uuid4
 from runbell.cli.run import MAX_STEPS, Guard
 from runbell.cli.say import one_line, say, show
 from runbell.cli.send import Accepted, Refused, Unsent, cause, error_message, judge
@@ -94,6 +95,11 @@ def test_a_huge_report_is_cut_until_it_fits() -> None:
     assert len(told.steps[0].nodes) == 10
     small = replace(report, steps=steps[:1])
     assert parse_report(json.loads(encode(small)), now=NOW) == small
+
+
+@pytest.mark.parametrize("random", [bytes(16), b"\xff" * 16, bytes(range(16))])
+def test_uuids(random: bytes) -> None:
+    assert uuid4(random) == str(uuid.UUID(bytes=random, version=4))
 
 
 def test_a_guard_says_where_and_never_what(capsys: pytest.CaptureFixture[str]) -> None:
