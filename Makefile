@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test test-pg e2e clean
+.PHONY: setup fmt check test test-pg e2e demo clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -20,6 +20,16 @@ setup: .venv/.ready ## A .venv with the server, the command and every tool.
 	$(UV) sync --locked --extra server --quiet --reinstall-package runbell
 	@touch $@
 
+# dbt beside Runbell without extras, as on a machine that runs jobs: what proves that the base install disturbs nothing.
+.venv-dbt/.ready: $(UV) pyproject.toml examples/shop/requirements.txt
+	$(UV) venv --quiet --clear --python 3.11 .venv-dbt
+	$(UV) pip install --quiet --python .venv-dbt/bin/python --require-hashes -r examples/shop/requirements.txt
+	$(UV) pip install --quiet --python .venv-dbt/bin/python --no-deps -e .
+	@touch $@
+
+demo: setup .venv-dbt/.ready ## Four real dbt jobs and the mails about them, then a server to look at. ONCE=1 ends by itself.
+	$(RUN)/python examples/demo.py $(if $(ONCE),--once)
+
 fmt: setup ## Format, and mend what can be mended.
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
@@ -30,7 +40,7 @@ check: setup ## Format, lint, types, room contracts.
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-test: check ## Everything CI runs: checks, and all tests, the database tests on both databases.
+test: check .venv-dbt/.ready ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20
 	$(MAKE) test-pg
 
@@ -38,8 +48,8 @@ test-pg: setup ## The database tests on a PostgreSQL of their own.
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; }
 	$(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 2 tests/server
 
-e2e: setup ## Tests with real processes.
+e2e: setup .venv-dbt/.ready ## Tests with real processes.
 	$(RUN)/pytest -n 2 tests/e2e
 
 clean: ## Remove what the targets made.
-	rm -rf .venv .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-dbt .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
