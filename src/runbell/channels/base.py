@@ -54,7 +54,10 @@ class Connection(Protocol):
     """An open way out, used by one lane at a time."""
 
     def send(self, settings: Mapping[str, Any], payload: bytes, key: str) -> Verdict:
-        """One try. Expected trouble is a verdict; an exception is a bug. The same `key` means the same message."""
+        """One try. Expected trouble is a verdict; an exception is a bug. The same `key` means the same message.
+
+        `payload` is what `Channel.address` made; for e-mail a whole message with CRLF line ends.
+        """
 
     def close(self) -> None: ...
 

@@ -10,6 +10,11 @@ from runbell.core.because import Because
 from runbell.core.deliveries import Dead, Retry, Verdict
 from runbell.core.redact import HIDDEN, redact
 
+CODES = (
+    *("smtp_unreachable", "smtp_tls", "smtp_no_starttls", "smtp_auth", "smtp_not_ready", "smtp_sender_refused", "smtp_disconnected"),
+    *("smtp_no_answer", "smtp_no_answer_after_data"),
+    *("smtp_address_unknown", "smtp_recipient_refused", "smtp_mailbox_full", "smtp_later", "smtp_message_refused"),
+)
 MAX_ANSWER = 200
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _QUEUED = re.compile(r"queued as ([^\s\])>]+)|\bid=([^\s\])>]+)|^ok ([\w.-]{16,})$", re.I)

@@ -63,7 +63,7 @@ class RunFacts:
     def nodes(self) -> tuple[NodeReport, ...]:
         return tuple(node for step in self.steps for node in step.report.nodes)
 
-    def count(self, name: str) -> int:
+    def total(self, name: str) -> int:
         """One of `core.runs.COUNTS`, over all steps."""
         return sum(step.report.counts.get(name, 0) for step in self.steps)
 

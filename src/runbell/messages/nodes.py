@@ -40,9 +40,9 @@ def remarks(facts: RunFacts, words: Words) -> tuple[str, ...]:
     if not _worth_telling(facts):
         return ()
     said = []
-    if (more := max(facts.count("failed") + facts.count("warned"), len(facts.nodes)) - MAX_NODES) > 0:
+    if (more := max(facts.total("failed") + facts.total("warned"), len(facts.nodes)) - MAX_NODES) > 0:
         said.append(words.count("+{n} more on the run page.", "+{n} more on the run page.", more))
-    if (skipped := facts.count("skipped")) and facts.outcome is Outcome.FAILED:
+    if (skipped := facts.total("skipped")) and facts.outcome is Outcome.FAILED:
         said.append(
             words.count("{n} node was skipped because of these failures.", "{n} nodes were skipped because of these failures.", skipped)
         )

@@ -114,7 +114,13 @@ SENTENCES: dict[str, Sentence] = {
     "artifact_not_text": lambda words, _: words.say("The artifact is not text in UTF-8."),
     "artifact_not_json": lambda words, _: words.say("The artifact is not whole JSON."),
     "artifact_unknown_shape": lambda words, _: words.say("The artifact has an unknown shape."),
-    # services.decisions
+    # server: decisions, parcels, lanes, mailbox
+    "internal_error": lambda words, _: words.say("Runbell ran into an error of its own; its log says more."),
+    "transport_settings": lambda words, params: _answered(words, words.say("The settings of the mail server are wrong"), params),
+    "payload_unreadable": lambda words, _: words.say("The stored message cannot be decrypted; its key is missing."),
+    "destination_gone": lambda words, _: words.say("The destination was removed meanwhile."),
+    "mailbox_unavailable": lambda words, _: words.say("The mailbox cannot be written to just now."),
+    "no_mail_relay": lambda words, _: words.say("No mail server is set, and this message may not lie in the mailbox."),
     "member_inactive": lambda words, _: words.say("The member is not active."),
     "destination_disabled": lambda words, params: _last(words, words.say("Nothing is sent to this address until it is set right."), params),
     # messages of other kinds

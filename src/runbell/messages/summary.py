@@ -52,7 +52,7 @@ def _canceled(facts: RunFacts, words: Words) -> Line:
         line = (
             words.line("Stopped by {who} after {span}.", who=who, span=lasted) if who else words.line("Stopped after {span}.", span=lasted)
         )
-    done, left = sum(facts.count(name) for name in ("passed", "warned", "failed", "no_op")), facts.count("skipped")
+    done, left = sum(facts.total(name) for name in ("passed", "warned", "failed", "no_op")), facts.total("skipped")
     if done and left:
         finished = words.count("{n} node had finished", "{n} nodes had finished", done)
         line += (" ", _sentence(_joined([finished, words.count("{n} never started", "{n} never started", left)], words)))
@@ -77,7 +77,7 @@ def _what_happened(facts: RunFacts, words: Words) -> str:
 
 def _without_nodes(facts: RunFacts, words: Words) -> str:
     code = facts.because.params.get("exit_code")
-    if facts.because.code == "exit_code" and not facts.nodes and not facts.count("passed"):
+    if facts.because.code == "exit_code" and not facts.nodes and not facts.total("passed"):
         return words.say("It ended with exit code {code} and left no results.", code=str(code))
     if facts.because.code == "no_trouble":
         return words.count("Its command ended with exit code 0.", "All {n} commands ended with exit code 0.", len(facts.steps))
@@ -90,13 +90,13 @@ def _troubles(facts: RunFacts, words: Words) -> list[str]:
     stale = [node for node in facts.nodes if is_stale(node)]
     stale_failed = sum(node.status is not NodeStatus.WARN for node in stale)
     clauses = []
-    if nodes := _kinds(failed, facts.count("failed") - stale_failed, words):
+    if nodes := _kinds(failed, facts.total("failed") - stale_failed, words):
         clauses.append(words.say("{nodes} failed", nodes=nodes))
     if stale:
-        clauses += _stale(len(stale), facts.count("sources"), is_alone=not failed and not warned, words=words)
-    if nodes := _kinds(warned, facts.count("warned") - (len(stale) - stale_failed), words):
+        clauses += _stale(len(stale), facts.total("sources"), is_alone=not failed and not warned, words=words)
+    if nodes := _kinds(warned, facts.total("warned") - (len(stale) - stale_failed), words):
         clauses.append(words.say("{nodes} warned", nodes=nodes))
-    if clauses and (skipped := facts.count("skipped")):
+    if clauses and (skipped := facts.total("skipped")):
         clauses.append(words.count("{n} node was skipped", "{n} nodes were skipped", skipped))
     return clauses
 
@@ -116,8 +116,8 @@ def _stale(stale: int, checked: int, *, is_alone: bool, words: Words) -> list[st
 
 
 def _well(facts: RunFacts, words: Words) -> list[str]:
-    sources, skipped = facts.count("sources"), facts.count("skipped")
-    nodes = facts.count("passed") - sources
+    sources, skipped = facts.total("sources"), facts.total("skipped")
+    nodes = facts.total("passed") - sources
     clauses = []
     if nodes > 0 and skipped:
         clauses.append(words.count("{n} node passed", "{n} nodes passed", nodes))
