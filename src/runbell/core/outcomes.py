@@ -6,7 +6,8 @@ from runbell.core.because import Because
 from runbell.core.runs import Outcome, RunReport, StepReport, worst
 
 STOPS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
-"""Signals by which somebody asks a job to stop: a terminal that closes, Ctrl-C, Ctrl-\\, and every scheduler's cancel."""
+"""Signals by which somebody asks a job to stop: a terminal that closes, Ctrl-C, Ctrl-\\, and every scheduler's cancel. Death by any
+other (the kernel's SIGKILL when memory runs out, a crash) is a failure: nobody asked for it."""
 
 CODES = ("interrupted", "claimed", "killed", "exit_code", "no_end_reported", "warnings", "no_trouble")
 
@@ -20,32 +21,52 @@ def ending(exit_code: int) -> tuple[int, int | None]:
     return exit_code, None
 
 
-def step_outcome(step: StepReport) -> Outcome:
-    """A step that ended with 0 in spite of a signal did its work. Without an exit code or a signal it never ended: failed."""
-    code, death = ending(step.exit_code) if step.exit_code is not None else (1, None)
-    stopped_by = step.signal or death
-    if code != 0:
-        return Outcome.CANCELLED if stopped_by in STOPS else Outcome.FAILED
-    return Outcome.WARNED if step.counts.get("warned") else Outcome.SUCCEEDED
+def step_outcome(step: StepReport, *, otherwise: Outcome = Outcome.FAILED) -> Outcome:
+    """A step that ended with 0 in spite of a signal did its work. `otherwise`: what one is whose end nobody told."""
+    said = _said(step)
+    if _end(step)[0] is None:
+        return worst([said or otherwise, otherwise])
+    return said or otherwise
 
 
 def run_outcome(report: RunReport) -> Outcome:
     """The outcome of a finished report. A reporter may know more than its steps tell, so its own word can make the outcome
-    worse and never better."""
-    claimed = [report.outcome] if report.outcome else []
-    return worst(claimed + [step_outcome(step) for step in report.steps])
+    worse and never better. Without that word, what never ended has failed."""
+    claimed = report.outcome or Outcome.FAILED
+    steps = [step_outcome(step, otherwise=claimed) for step in report.steps]
+    return worst([claimed, *steps] if report.outcome or not steps else steps)
 
 
 def because_of(report: RunReport) -> Because:
-    """What decided the outcome; one of `CODES`."""
+    """What decided the outcome: the first step that says so, or else the reporter's word; one of `CODES`."""
     outcome = run_outcome(report)
-    step = next((step for step in report.steps if step_outcome(step) is outcome), None)
-    if step is None:
-        return Because("claimed")
-    code, death = ending(step.exit_code) if step.exit_code is not None else (1, None)
+    step = next((step for step in report.steps if _said(step) is outcome), None)
+    return _because(step, outcome) if step else Because("claimed" if report.outcome else "no_end_reported")
+
+
+def _said(step: StepReport) -> Outcome | None:
+    """What the step itself tells. Its artifacts tell of warnings only: whether it failed is for the exit code to say."""
+    code, stopped_by = _end(step)
+    if code:
+        return Outcome.CANCELLED if stopped_by in STOPS else Outcome.FAILED
+    if step.counts.get("warned"):
+        return Outcome.WARNED
+    return None if code is None else Outcome.SUCCEEDED
+
+
+def _because(step: StepReport, outcome: Outcome) -> Because:
+    code, stopped_by = _end(step)
     if outcome is Outcome.CANCELLED:
-        return Because("interrupted", {"signal": step.signal or death})
+        return Because("interrupted", {"signal": stopped_by})
     if outcome is Outcome.FAILED:
-        killed_by = step.signal or death
-        return Because("killed", {"signal": killed_by}) if killed_by else Because("exit_code", {"exit_code": code, "step": step.index})
+        return Because("killed", {"signal": stopped_by}) if stopped_by else Because("exit_code", {"exit_code": code, "step": step.index})
     return Because("warnings" if outcome is Outcome.WARNED else "no_trouble")
+
+
+def _end(step: StepReport) -> tuple[int | None, int | None]:
+    """Exit code and signal. A signal that was passed on goes before the one that killed: a job that is killed because it did not
+    stop in time was cancelled. A signal alone is an end too."""
+    if step.exit_code is None:
+        return (128 + step.signal, step.signal) if step.signal else (None, None)
+    code, death = ending(step.exit_code)
+    return code, step.signal or death

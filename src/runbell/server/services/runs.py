@@ -17,7 +17,7 @@ from runbell.core.because import Because
 from runbell.core.outcomes import because_of, run_outcome, step_outcome
 from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
-from runbell.core.runs import NodeReport, RunReport, RunState, StepReport, report_to_json
+from runbell.core.runs import NodeReport, Outcome, RunReport, RunState, StepReport, report_to_json
 from runbell.server.db.models import Job, Node, Run, RunKey, Step
 from runbell.server.services.access import Actor
 from runbell.server.services.decisions import decide_run
@@ -127,7 +127,7 @@ def _step(run: Run, step: StepReport) -> Step:
         run=run,
         index=step.index,
         command=step.command,
-        outcome=step_outcome(step) if run.state == RunState.FINISHED else "",
+        outcome=step_outcome(step, otherwise=Outcome(run.outcome)) if run.state == RunState.FINISHED else "",
         exit_code=step.exit_code,
         signal=step.signal,
         started_at=step.started_at,
