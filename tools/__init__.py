@@ -1,0 +1,1 @@
+"""What contributors and CI run; not part of the package."""
