@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from copy import copy
 from datetime import datetime
-from email.policy import SMTP
 from email.utils import parseaddr
 
 import structlog
@@ -44,7 +43,7 @@ def _delivery(message: EmailMessage, to: str, now: datetime) -> Delivery | None:
         account_id=member.account_id,
         purpose=Purpose.ACCOUNT,
         lane="email",
-        payload=_to_one(message, to).message().as_bytes(policy=SMTP),
+        payload=b"".join(line + b"\r\n" for line in _to_one(message, to).message().as_bytes().splitlines()),
         due_at=now,
         created_at=now,
     )

@@ -10,11 +10,13 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from runbell.channels.base import Connection
+from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
 from runbell.core.deliveries import PENDING, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
+from runbell.server.db.bell import Bell as Bell
+from runbell.server.db.bell import open_bell as open_bell
 from runbell.server.db.models import Attempt, Delivery, Destination
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.mailbox import MailboxConnection
@@ -35,10 +37,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`due`: by lane, when there is work again; under `outbox.LOST_RUNS`, when the next run is lost."""
+    """`due`: by lane, when there is work again. `lost_at`: when the next started run is to be given up."""
 
     parcels: Sequence[Parcel] = ()
     due: Mapping[str, datetime] = field(default_factory=dict)
+    lost_at: datetime | None = None
 
 
 @transaction.atomic
@@ -48,14 +51,19 @@ def turn(
     """Settles everything at hand and claims what fits, in one commit. `room` says how many more a lane takes."""
     _settle(results, now, dice)
     due = outbox.next_due()
-    lanes = {lane: room(lane) for lane, at in due.items() if lane != outbox.LOST_RUNS and at <= now} if may_claim else {}
-    lanes = {lane: count for lane, count in lanes.items() if count > 0}
+    is_due = [lane for lane, at in due.items() if lane != outbox.LOST_RUNS and at <= now] if may_claim else []
+    lanes = {lane: count for lane in is_due if (count := room(lane)) > 0}
     if not lanes:
-        return Turn((), due)
+        return _turn((), due)
     parcels = load_parcels(outbox.claim(lanes, now=now, lease_until=lease_until), now=now)
     dropped = [parcel for parcel in parcels if parcel.suppressed]
     outbox.settle([_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in dropped])
-    return Turn([parcel for parcel in parcels if not parcel.suppressed], outbox.next_due())
+    return _turn([parcel for parcel in parcels if not parcel.suppressed], outbox.next_due())
+
+
+def _turn(parcels: Sequence[Parcel], due: dict[str, datetime]) -> Turn:
+    lost_at = due.pop(outbox.LOST_RUNS, None)
+    return Turn(parcels, due, lost_at)
 
 
 def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
@@ -95,7 +103,7 @@ def _move(parcel: Parcel, step: NextStep, now: datetime, provider_id: str = "") 
         due_at=step.due_at or now,
         attempts=parcel.attempts + (step.counts_as_attempt and step.state is not DeliveryState.SUPPRESSED),
         last_because=step.because,
-        provider_id=provider_id,
+        provider_id=provider_id[:200],
         settled_at=None if step.state in PENDING else now,
     )
 
@@ -113,7 +121,7 @@ def _attempt(result: Result) -> Attempt:
         took=result.took,
         verdict=type(verdict).__name__.lower(),
         because=because,
-        provider_id=verdict.provider_id if isinstance(verdict, Sent) else "",
+        provider_id=verdict.provider_id[:200] if isinstance(verdict, Sent) else "",
     )
 
 

@@ -6,10 +6,10 @@ from email.parser import BytesHeaderParser
 from email.policy import default
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from runbell.core.because import Because
-from runbell.core.deliveries import Dead, Sent, Verdict
+from runbell.core.deliveries import Dead, Retry, Sent, Verdict
 from runbell.server.db.models import Delivery, MailboxItem
 from runbell.server.db.models.deliveries import Purpose
 
@@ -25,12 +25,18 @@ class MailboxConnection:
 
         Sign-in and reset mail is for its reader alone, not for an admin with a mailbox: without a relay it ends here.
         """
-        delivery_id = int(key.partition(".")[0])
+        try:
+            return self._keep(int(key.partition(".")[0]), str(settings["address"]), payload)
+        except DatabaseError:
+            connection.close()
+            return Retry(Because("mailbox_unavailable"), is_transport=True)
+
+    def _keep(self, delivery_id: int, address: str, payload: bytes) -> Verdict:
         with transaction.atomic():
             row = Delivery.objects.filter(pk=delivery_id).values_list("account_id", "purpose").first()
             if row is None or row[1] == Purpose.ACCOUNT:
                 return Dead(Because("no_mail_relay"))
-            fields = {"recipient": settings["address"], "subject": _subject(payload), "content": payload, "at": self._clock()}
+            fields = {"recipient": address, "subject": _subject(payload), "content": payload, "at": self._clock()}
             MailboxItem.objects.update_or_create(delivery_id=delivery_id, defaults=fields, create_defaults={"account_id": row[0], **fields})
         return Sent()
 

@@ -1,19 +1,23 @@
 """What a lane needs to send a claimed delivery: loaded by the dispatcher, rendered in the lane without the database."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
 from email.policy import default
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from django.conf import settings
+from django.db.models import BinaryField
+from django.db.models.functions import Cast
 
 from runbell.channels.base import Recipient, Transport
 from runbell.channels.registry import channel
 from runbell.core.because import Because
 from runbell.messages.message import Links, Message, Reader
+from runbell.server.db.fields import decrypt
 from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
@@ -41,7 +45,7 @@ class Parcel:
     destination_id: int | None = None
     has_refusals: bool = False
     kind: str = "email"
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes | None = None
     message_id: int | None = None
     body: Mapping[str, Any] | None = None
@@ -51,21 +55,42 @@ class Parcel:
 
 
 def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
-    """Everything about the claimed, in two queries, in the order they became due."""
+    """Everything about the claimed, oldest first: two queries, and one more when account mail is among them."""
     if not claims:
         return []
     deliveries = list(
         Delivery.objects.filter(pk__in=claims)
         .select_related("account", "run", "destination__member__user")
-        .defer("run__log_end", "run__not_told", "run__trigger", "run__because", "run__late_end")
+        .defer("payload", "destination__secret", "run__log_end", "run__not_told", "run__trigger", "run__because", "run__late_end")
         .order_by("created_at", "pk")
     )
     bodies = StoredMessage.objects.in_bulk({delivery.message_id for delivery in deliveries if delivery.message_id})
-    return [_parcel(delivery, claims[delivery.pk], bodies, now) for delivery in deliveries]
+    payloads = _payloads([delivery.pk for delivery in deliveries if delivery.purpose == Purpose.ACCOUNT])
+    bare = [(delivery, _bare(delivery, claims[delivery.pk])) for delivery in deliveries]
+    return [
+        _account_parcel(parcel, payloads[delivery.pk])
+        if delivery.pk in payloads
+        else _parcel(parcel, delivery, bodies.get(delivery.message_id or 0), now)
+        for delivery, parcel in bare
+    ]
 
 
-def _parcel(delivery: Delivery, claim: str, bodies: Mapping[int, StoredMessage], now: datetime) -> Parcel:
-    bare = Parcel(
+def _payloads(ids: Sequence[int]) -> dict[int, bytes]:
+    """Still encrypted: one that no key fits any more must not hold up the others."""
+    stored = Delivery.objects.filter(pk__in=ids, payload__isnull=False).annotate(stored=Cast("payload", BinaryField()))
+    return {pk: bytes(payload) for pk, payload in stored.values_list("pk", "stored")} if ids else {}
+
+
+def _account_parcel(bare: Parcel, stored: bytes) -> Parcel:
+    try:
+        payload = decrypt(stored)
+    except InvalidToken:
+        return replace(bare, suppressed=Because("payload_unreadable"))
+    return replace(bare, payload=payload, settings={"address": _address_in(payload)})
+
+
+def _bare(delivery: Delivery, claim: str) -> Parcel:
+    return Parcel(
         id=delivery.pk,
         claim=claim,
         lane=delivery.lane,
@@ -74,9 +99,10 @@ def _parcel(delivery: Delivery, claim: str, bodies: Mapping[int, StoredMessage],
         created_at=delivery.created_at,
         last_because=Because.from_json(delivery.last_because) if delivery.last_because else None,
     )
-    message, destination = bodies.get(delivery.message_id or 0), delivery.destination
-    if delivery.payload:
-        return replace(bare, payload=delivery.payload, settings={"address": _address_in(delivery.payload)})
+
+
+def _parcel(bare: Parcel, delivery: Delivery, message: StoredMessage | None, now: datetime) -> Parcel:
+    destination = delivery.destination
     if destination is None or message is None:
         return replace(bare, suppressed=Because("destination_gone"))
     if gone := _why_not(destination):

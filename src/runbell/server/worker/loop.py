@@ -1,0 +1,220 @@
+"""The worker: one dispatcher that owns the outbox, and lanes that send.
+
+    settle what came back + claim what fits ─> hand to lanes ─> wait: bell | result | next due | lease to renew | signal
+
+It never polls: the bell rings after a commit, a lane rings with a result, and the timer stands at the next due moment.
+"""
+
+import random
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from traceback import format_exc
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from runbell.server.services import deliveries
+from runbell.server.services.deliveries import Result, Turn
+from runbell.server.services.parcels import Parcel
+from runbell.server.services.runs import lose_runs
+from runbell.server.worker.lanes import Clock, Connect, Lane
+from runbell.server.worker.lock import held
+
+LEASE, SHORTEST_LEASE = timedelta(seconds=30), timedelta(seconds=2)
+LONGEST_WAIT = timedelta(seconds=30)  # started runs do not ring; this is how late their loss may be seen
+REST = timedelta(seconds=1)  # after trouble with the database
+BREATH = timedelta(milliseconds=20)  # when something is due and another worker holds it
+GRACE = timedelta(seconds=12)  # for what is being sent when asked to stop; `serve` waits for 15
+ALREADY_RUNNING = 3
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run_worker() -> int:
+    """Blocks until SIGTERM or SIGINT. Exit code 0, or 3 when another worker holds this SQLite home."""
+    if connection.vendor != "sqlite":
+        return _run()
+    with held(Path(settings.RUNBELL_HOME) / "worker.lock") as is_ours:
+        if is_ours:
+            return _run()
+    sys.stderr.write(f"runbell: another worker runs in {settings.RUNBELL_HOME}; with SQLite there can be one. PostgreSQL takes several.\n")
+    return ALREADY_RUNNING
+
+
+def _run() -> int:
+    worker = Worker()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+    return 0
+
+
+class Worker:
+    """The dispatcher. `stop` may be called from a signal handler or another thread; everything else is its own thread's."""
+
+    def __init__(self, *, clock: Clock = utc_now, connect: Connect | None = None) -> None:
+        self._clock = clock
+        self._connect = connect or partial(deliveries.connect, clock=clock)
+        self._scale = settings.RUNBELL_TIME_SCALE
+        self._lease = max(LEASE * self._scale, SHORTEST_LEASE)
+        self._lanes: dict[str, Lane] = {}
+        self._held: dict[int, Parcel] = {}  # claimed, and not settled yet
+        self._reported: SimpleQueue[Result] = SimpleQueue()
+        self._unsettled: list[Result] = []
+        self._renew_at = clock()
+        self._stop_by: datetime | None = None
+        self._is_asked_to_stop = False
+        self._is_fresh = True
+        self._bell: deliveries.Bell | None = None
+        self._ear, self._mouth = socket.socketpair()
+        self._ear.setblocking(False)
+        self._mouth.setblocking(False)
+
+    def stop(self) -> None:
+        self._is_asked_to_stop = True
+        self._ring()
+
+    def run(self) -> None:
+        """Returns once everything that was in flight is settled or given back."""
+        while not self._is_done():
+            try:
+                self._heed_stop()
+                self._step()
+            except Exception:
+                log.error("worker.trouble", trace=format_exc())  # not log.exception, see lanes.py
+                self._recover()
+        self._close()
+
+    def _step(self) -> None:
+        now = self._clock()
+        if self._bell is None:
+            self._bell = deliveries.open_bell()
+        if self._is_fresh and connection.vendor == "sqlite":
+            deliveries.release_all(now=now)
+        self._is_fresh = False
+        self._collect(now)
+        turn = self._turn(now)
+        self._hand_out(turn.parcels)
+        if turn.lost_at and turn.lost_at <= now and not self._stop_by:
+            lose_runs(now=now)
+            return
+        self._renew(now)
+        self._wait(self._wake_at(turn, now) - self._clock())
+
+    def _heed_stop(self) -> None:
+        if self._is_asked_to_stop and not self._stop_by:
+            self._stop_by = self._clock() + GRACE
+            for lane in self._lanes.values():
+                lane.close()
+
+    def _collect(self, now: datetime) -> None:
+        with suppress(Empty):
+            while True:
+                result = self._reported.get_nowait()
+                self._unsettled.append(result)
+                self._lanes[result.parcel.lane].note(result, now)
+
+    def _turn(self, now: datetime) -> Turn:
+        turn = deliveries.turn(
+            self._unsettled,
+            room=lambda lane: self._lane(lane).room(now),
+            now=now,
+            lease_until=now + self._lease,
+            dice=random.random,
+            may_claim=self._stop_by is None,
+        )
+        for result in self._unsettled:
+            self._held.pop(result.parcel.id, None)
+        self._unsettled.clear()
+        return turn
+
+    def _hand_out(self, parcels: Iterable[Parcel]) -> None:
+        by_lane: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            self._held[parcel.id] = parcel
+            by_lane.setdefault(parcel.lane, []).append(parcel)
+        for name, found in by_lane.items():
+            self._lane(name).take(found)
+
+    def _lane(self, name: str) -> Lane:
+        if name not in self._lanes:
+            self._lanes[name] = Lane(name, connect=self._connect, report=self._report, clock=self._clock, scale=self._scale)
+        return self._lanes[name]
+
+    def _report(self, result: Result) -> None:
+        """Called by lanes."""
+        self._reported.put(result)
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # full: the dispatcher is awake already; closed: it has ended
+            self._mouth.send(b"!")
+
+    def _renew(self, now: datetime) -> None:
+        """In time for two failures before a lease runs out."""
+        if now >= self._renew_at:
+            deliveries.renew(list(self._held.values()), lease_until=now + self._lease)
+            self._renew_at = now + self._lease / 3
+
+    def _wake_at(self, turn: Turn, now: datetime) -> datetime:
+        if self._stop_by:
+            return min(self._stop_by, self._renew_at)
+        opens = {name: self._lane(name).opens_at(now) for name in turn.due}
+        moments = [max(at, opening, now + BREATH) for name, at in turn.due.items() if (opening := opens[name])]
+        moments += [turn.lost_at] if turn.lost_at else []
+        moments += [self._renew_at] if self._held else []
+        return min(moments, default=now + LONGEST_WAIT)
+
+    def _wait(self, span: timedelta) -> None:
+        if not self._reported.empty() or self._is_done():
+            return
+        seconds = min(max(span, timedelta()), LONGEST_WAIT * min(1.0, self._scale * 10)).total_seconds()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._ear, selectors.EVENT_READ)
+            if self._bell:
+                selector.register(self._bell.fileno(), selectors.EVENT_READ)
+            selector.select(seconds)
+        self._drain()
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            while self._ear.recv(4096):
+                pass
+        if self._bell:
+            self._bell.drain()
+
+    def _recover(self) -> None:
+        """Fresh lines to the database; what is unsettled stays at hand."""
+        self._close_bell()
+        connection.close()
+        self._wait(REST)
+
+    def _is_done(self) -> bool:
+        """What a lane cannot end in time stays claimed: its lease runs out, and it is sent again."""
+        if not self._stop_by:
+            return False
+        return self._clock() >= self._stop_by or not (self._held or self._unsettled)
+
+    def _close_bell(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell:
+            with suppress(Exception):
+                bell.close()
+
+    def _close(self) -> None:
+        self._close_bell()
+        self._ear.close()
+        self._mouth.close()
