@@ -9,6 +9,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
+import email_validator
 from email_validator import EmailNotValidError, validate_email
 
 from runbell.channels.base import Field, Recipient, Transport
@@ -34,6 +35,9 @@ from runbell.messages.message import Message, Moment, Reader
 from runbell.messages.reasons import footer
 from runbell.messages.wording import NBSP, plain
 from runbell.messages.words import words_in
+
+# Addresses inside a company may end in .local, those of a trial in .test. (The library's own way to say so.)
+email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = [name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name not in ("local", "test")]
 
 MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 
@@ -65,8 +69,8 @@ class EmailChannel:
         if not address.rpartition("@")[0].isascii():
             raise BadField("address", "has a letter before the @ that most mail servers do not take; only plain ASCII works there")
         try:
-            # No DNS: the server may have none. Names like .local are fine inside a company.
-            valid = validate_email(address, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+            # No DNS: the server may have none, and a host without a dot may be the company's own.
+            valid = validate_email(address, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
         except EmailNotValidError as bad:
             raise BadField("address", f"is not an email address: {bad}") from None
         return {"address": address, "address_key": f"{valid.ascii_local_part}@{valid.ascii_domain}".lower()}

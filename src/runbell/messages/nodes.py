@@ -13,6 +13,7 @@ from runbell.messages.words import Words
 MAX_NODES = 5
 MAX_TEXT = 300
 MAX_NAME = 120
+MAX_KIND = 30
 MAX_GIST = 120
 _PREAMBLE = re.compile(r"^[A-Z][\w ]* Error in \S+ \S+ \(.+\)$")
 """dbt's own first line, ``Runtime Error in model stg_payments (models/…)``, repeats what the message has said already."""
@@ -54,7 +55,7 @@ def _trouble(node: NodeReport, words: Words) -> Trouble:
         tone=Tone.WARNED if node.status is NodeStatus.WARN else Tone.FAILED,
         word=node_ended(node.status, words),
         name=one_line(name_of(node), MAX_NAME),
-        kind=one_line(kind_word(kind_of(node), words), MAX_NAME),
+        kind=one_line(kind_word(kind_of(node), words), MAX_KIND),
         text=_text(node, words),
     )
 

@@ -26,7 +26,11 @@ def one_line(text: str, limit: int = MAX_TITLE) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + ELLIPSIS
+    """To `limit` characters and twice as many bytes: on the wire a character of four bytes takes twelve."""
+    if len(text) <= limit and (text.isascii() or len(text.encode()) <= 2 * limit):
+        return text
+    kept = text[: limit - 1].encode()[: max(2 * limit - 3, 0)].decode("utf-8", "ignore")
+    return kept.rstrip() + ELLIPSIS
 
 
 def isolated(name: str) -> str:

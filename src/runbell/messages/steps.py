@@ -10,7 +10,7 @@ from runbell.messages.safe import one_line
 from runbell.messages.words import Words
 
 MAX_STEPS = 8
-MAX_COMMAND = 120
+MAX_COMMAND = 100
 
 
 def steps(facts: RunFacts, words: Words) -> tuple[StepLine, ...]:
