@@ -178,9 +178,8 @@ def mail(actor: Actor, item: int) -> Mail:
 
 def _mails(actor: Actor) -> QuerySet[MailboxItem]:
     actor.require(Action.READ_MAILBOX)
-    return (
-        MailboxItem.objects.filter(account=actor.account_id).select_related("delivery__run").defer("delivery__run__log_end").order_by("-pk")
-    )
+    items = MailboxItem.objects.filter(account=actor.account_id).exclude(delivery__purpose="account")  # a reset link is for one person
+    return items.select_related("delivery__run").defer("delivery__run__log_end").order_by("-pk")
 
 
 def _mail_line(row: MailboxItem) -> MailLine:

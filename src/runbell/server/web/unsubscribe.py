@@ -5,6 +5,7 @@ from functools import wraps
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt
@@ -53,7 +54,8 @@ def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> Ht
 @require_POST
 def undo_by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
     service.undo(public_id, token, now=timezone.now())
-    return redirect("unsubscribe", public_id=public_id, job_id=job_id, token=token)
+    page = reverse("unsubscribe", kwargs={"public_id": public_id, "job_id": job_id, "token": token})
+    return redirect(f"{page}?undone=1")
 
 
 @member_page
