@@ -4,17 +4,20 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from select import select
 from threading import Thread
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from runbell.core.because import Because
 from runbell.core.deliveries import DeliveryState
 from runbell.server.db import outbox
-from runbell.server.db.bell import Bell, open_bell
+from runbell.server.db.bell import Bell, SocketBell, open_bell
 from runbell.server.db.models import Delivery, Run
 from tests.server.people import NOW, Acme
 
@@ -146,13 +149,25 @@ def bell() -> Iterator[Bell]:
 
 @pytest.mark.django_db(transaction=True)
 def test_wake_rings_and_a_drained_bell_is_silent(bell: Bell) -> None:
-    from select import select
-
     for _ in range(3):
         outbox.wake()
     assert select([bell.fileno()], [], [], 10)[0]
     bell.drain()
     assert not select([bell.fileno()], [], [], 0)[0]
+
+
+@pytest.mark.django_db
+def test_a_home_with_a_long_path_has_a_bell_too(settings: Settings, tmp_path: Path) -> None:
+    settings.RUNBELL_HOME = tmp_path / ("deep" * 30)
+    settings.RUNBELL_HOME.mkdir()
+    bell = SocketBell()
+    try:
+        if connection.vendor == "sqlite":
+            outbox.wake()
+            assert select([bell.fileno()], [], [], 10)[0]
+    finally:
+        bell.close()
+    assert not list(settings.RUNBELL_HOME.iterdir())
 
 
 @pytest.mark.django_db

@@ -316,6 +316,32 @@ def test_trouble_with_the_database_loses_no_result(shop: Acme) -> None:
     assert Attempt.objects.count() == 1
 
 
+def test_a_bell_whose_line_broke_is_replaced(shop: Acme) -> None:
+    destination = shop.destination()
+    bells: list[Any] = []
+
+    class Broken(Watched):
+        def _wait(self, span: timedelta) -> None:
+            bells.append(self._bell)
+            if len(bells) == 1:
+                self._break()
+                queue(shop, destination)
+            super()._wait(span)
+
+        def _break(self) -> None:
+            if connection.vendor == "sqlite":
+                assert self._bell
+                self._bell.close()
+                return
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'", [])
+
+    post = Post()
+    Broken(post, lambda: states() == ["sent"]).run()
+    assert len(set(map(id, bells))) == 2
+    assert len(post.sent) == 1
+
+
 @pytest.mark.parametrize("count", [2, IN_FLIGHT])
 def test_a_turn_costs_the_same_queries_whatever_the_batch(shop: Acme, count: int) -> None:
     destination = shop.destination()

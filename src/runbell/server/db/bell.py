@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from django.db import connection
 
-from runbell.server.db.outbox import CHANNEL, socket_path
+from runbell.server.db.outbox import CHANNEL, socket_address, socket_path
 
 
 class Bell(Protocol):
@@ -29,7 +29,8 @@ class SocketBell:
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind(str(path))
+        with socket_address() as address:
+            self._socket.bind(address)
         path.chmod(0o600)
         self.fileno = self._socket.fileno
 

@@ -7,9 +7,11 @@ Every function runs a fixed number of statements, however many deliveries it is 
 # ruff: noqa: S608  # what is put into the SQL are this module's own literals; values are parameters
 
 import json
+import os
 import secrets
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from runbell.core.because import Because
 from runbell.core.deliveries import DeliveryState
 
 CHANNEL = "runbell_outbox"
+LONGEST_ADDRESS = 103
 LOST_RUNS = ""  # beside the lanes in `next_due`: when the next started run is given up
 
 # Literals, not parameters: only then does SQLite see that the partial index `delivery_due` fits.
@@ -127,6 +130,20 @@ def socket_path() -> Path:
     return Path(settings.RUNBELL_HOME) / "worker.sock"
 
 
+@contextmanager
+def socket_address() -> Iterator[str]:
+    """The path, or a short name for it: the kernel takes 107 bytes, macOS 103 (unix(7))."""
+    path = socket_path()
+    if len(bytes(path)) <= LONGEST_ADDRESS:
+        yield str(path)
+        return
+    home = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{home}/{path.name}"
+    finally:
+        os.close(home)
+
+
 def wake() -> None:
     """Rings after a commit. Never fails and never waits: it is a hint, the timer to the next due delivery is the truth."""
     if _is_postgres():
@@ -136,7 +153,8 @@ def wake() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.setblocking(False)
         try:
-            bell.sendto(b"!", str(socket_path()))
+            with socket_address() as address:
+                bell.sendto(b"!", address)
         except OSError:
             return  # nobody listens, or its buffer is full: then it is awake already
 

@@ -181,12 +181,14 @@ class Worker:
     def _wait(self, span: timedelta) -> None:
         if not self._reported.empty() or self._is_done():
             return
-        seconds = min(max(span, timedelta()), LONGEST_WAIT * min(1.0, self._scale * 10)).total_seconds()
+        self._sleep(min(max(span, timedelta()), LONGEST_WAIT * min(1.0, self._scale * 10)))
+
+    def _sleep(self, span: timedelta) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._ear, selectors.EVENT_READ)
             if self._bell:
                 selector.register(self._bell.fileno(), selectors.EVENT_READ)
-            selector.select(seconds)
+            selector.select(span.total_seconds())
         self._drain()
 
     def _drain(self) -> None:
@@ -200,7 +202,7 @@ class Worker:
         """Fresh lines to the database; what is unsettled stays at hand."""
         self._close_bell()
         connection.close()
-        self._wait(REST)
+        self._sleep(REST)
 
     def _is_done(self) -> bool:
         """What a lane cannot end in time stays claimed: its lease runs out, and it is sent again."""
