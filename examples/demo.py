@@ -140,9 +140,13 @@ class Shop:
         for mail in arrived:
             print(f"\nTo:      {mail.recipient}\nSubject: {mail.subject}\n\n{mail.text}", flush=True)
         if len(arrived) != 1:
-            return [f"{len(arrived)} mails arrived instead of one"]
+            return [f"{len(arrived)} mails arrived instead of one", *self.said_by_runbell()]
         said = words_of_dbt(self.home / "target/run_results.json") if job.says else ()
         return list(problems(arrived[0], job, said, self.browser, self.url))
+
+    def said_by_runbell(self) -> list[str]:
+        """It speaks only when something is amiss."""
+        return [line for line in (self.home / "dbt.out").read_text(errors="replace").splitlines() if line.startswith("runbell: ")]
 
     def run(self, job: Job, steps: Sequence[str], exit_codes: Sequence[int], *, interrupt_at: str = "", is_shown: bool = False) -> None:
         words = command(job, steps)

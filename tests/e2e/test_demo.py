@@ -1,0 +1,29 @@
+"""The demo notices a mail that does not come. That it ends with 0 when all four come is for `make demo ONCE=1` to show."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_rule_left_out_is_noticed_and_nothing_is_left_behind() -> None:
+    words = [sys.executable, str(ROOT / "examples/demo.py"), "--once", "--without", "failed"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        told, _ = process.communicate()
+    finally:
+        process.terminate()  # not kill: it ends its own children
+        process.wait()
+    assert process.returncode == 1, told
+    problems = told.rpartition("─\n")[2].split("\n")
+    assert problems == ["weekly revenue: 0 mails arrived instead of one", ""]
+    assert re.findall(r"^Subject: (\w+)", told, re.MULTILINE) == ["SUCCEEDED", "WARNED", "CANCELED"]
+    assert not is_open(int(told.partition("http://127.0.0.1:")[2].split()[0]))
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
