@@ -172,7 +172,7 @@ def _own_lines(head: Head, recipient: Recipient, key: str) -> dict[bytes, bytes]
 def _notes(head: Head, recipient: Recipient) -> list[str]:
     """What to know before anything else is read."""
     words, notes = words_in(head.language), []
-    if recipient.is_test:
+    if recipient.is_test and head.test_subject != head.subject:
         notes.append(words.say("This is a test. Nothing has happened."))
     if recipient.is_late and head.ended_at:
         moment = Moment(datetime.fromisoformat(head.ended_at))

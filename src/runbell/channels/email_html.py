@@ -36,8 +36,9 @@ STYLE = """
     .bars td { padding-right: 1px !important; }
   }
   @media (max-width: 380px) {
-    .step td { display: block !important; width: auto !important; padding: 0 !important; text-align: left !important; }
-    .step .last { padding-bottom: 10px !important; }
+    .step { display: block !important; position: relative !important; padding-bottom: 10px !important; }
+    .step td { display: block !important; width: auto !important; padding: 0 !important; }
+    .step .last { position: absolute !important; top: 0 !important; right: 0 !important; }
     .bar { width: 7px !important; }
     .bar-stop { width: 5px !important; }
   }
@@ -94,7 +95,7 @@ def html_body(message: Message, reader: Reader) -> str:
 
 def foot(sentence: str, links: Iterable[tuple[str, str]]) -> str:
     """One recipient's own lines: why, and the ways from here."""
-    anchors = " &nbsp; ".join(f'<a href="{esc(url)}" style="color:#50525B">{esc(label)}</a>' for label, url in links)
+    anchors = " &nbsp; ".join(f'<a href="{esc(url)}" style="color:#50525B;white-space:nowrap">{esc(label)}</a>' for label, url in links)
     return f"{esc(sentence)}<br>\n{anchors}{'<br>' if anchors else ''}"
 
 

@@ -207,6 +207,7 @@ def test_a_test_is_marked_in_the_readers_language() -> None:
     assert parsed(mail(language="ru", is_test=True))["Subject"] == "[Пробное] СБОЙ · nightly build · Production"
     assert "This is a test. Nothing has happened." in body(mail(is_test=True), "plain")
     assert parsed(mail("test", is_test=True))["Subject"].startswith("TEST · ")
+    assert "This is a test" not in body(mail("test", is_test=True), "plain")
 
 
 def test_the_readers_zone() -> None:
