@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test test-pg e2e demo clean
+.PHONY: setup fmt check test test-pg e2e faults demo clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -50,6 +50,12 @@ test-pg: setup ## The database tests on a PostgreSQL of their own.
 
 e2e: setup .venv-dbt/.ready ## Tests with real processes.
 	$(RUN)/pytest -n 2 tests/e2e
+
+faults: setup ## The kill test in full: 500 reports, kill -9 of server and worker between them.
+	RUNBELL_TEST_KILL_REPORTS=500 $(RUN)/pytest -n 0 -s tests/e2e/test_kill.py
+
+bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
+	$(RUN)/python -m bench.run
 
 clean: ## Remove what the targets made.
 	rm -rf .venv .venv-dbt .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
