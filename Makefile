@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test test-pg e2e faults demo clean
+.PHONY: setup fmt check test test-pg e2e faults demo locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -56,6 +56,13 @@ faults: setup ## The kill test in full: 500 reports, kill -9 of server and worke
 
 bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
 	$(RUN)/python -m bench.run
+
+locale: setup ## Bring the message catalogues up to what the sources say, and compile them.
+	$(RUN)/python tools/catalogues.py update
+	$(RUN)/python tools/catalogues.py compile
+
+pictures: setup ## Take the pictures of the mails in docs/images anew.
+	$(RUN)/python -m tools.pictures
 
 clean: ## Remove what the targets made.
 	rm -rf .venv .venv-dbt .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
