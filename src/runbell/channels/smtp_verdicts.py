@@ -8,6 +8,7 @@ from typing import Any
 
 from runbell.core.because import Because
 from runbell.core.deliveries import Dead, Retry, Verdict
+from runbell.core.fields import storable
 from runbell.core.redact import HIDDEN, redact
 
 CODES = (
@@ -49,7 +50,7 @@ def masked(words: str, secrets: Iterable[str] = ()) -> str:
     """What may be shown of somebody's words: some servers repeat what was said to them, credentials too."""
     for secret in filter(None, secrets):
         words = words.replace(secret, HIDDEN)
-    return " ".join(redact(words).split())[:MAX_ANSWER]
+    return " ".join(redact(storable(words)).split())[:MAX_ANSWER]
 
 
 def queued_as(reply: Reply) -> str:

@@ -31,6 +31,11 @@ def _set_up() -> None:
         django.setup()
     except ImproperlyConfigured as error:
         raise BadField("settings", str(error)) from None
+    from django.conf import settings
+
+    from runbell.server.logs import set_up
+
+    set_up(settings.RUNBELL_LOG_LEVEL)
 
 
 def parser() -> argparse.ArgumentParser:

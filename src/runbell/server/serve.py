@@ -14,6 +14,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from runbell.server import logs
+
 PR_SET_PDEATHSIG = 1
 GRACE = 15.0  # seconds to finish what is in flight
 
@@ -82,6 +84,7 @@ def worker(parent: int) -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runbell.server.settings")
     django.setup()
+    logs.set_up(settings.RUNBELL_LOG_LEVEL)
     from runbell.server.worker.loop import run_worker
 
     sys.exit(run_worker())
