@@ -1,5 +1,6 @@
 """What a message is composed from: whoever has the facts fills these in, and compose words them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,6 +67,11 @@ class RunFacts:
     def total(self, name: str) -> int:
         """One of `core.runs.COUNTS`, over all steps."""
         return sum(step.report.counts.get(name, 0) for step in self.steps)
+
+
+def is_rewritten(counts: Mapping[str, int]) -> bool:
+    """Whether a stopped step's failures mean nothing: Fusion then lists every node as an error, those that had passed too."""
+    return bool(counts.get("failed")) and not (counts.get("passed") or counts.get("warned"))
 
 
 def is_stale(node: NodeReport) -> bool:

@@ -64,6 +64,8 @@ def _text(node: NodeReport, words: Words) -> Line:
     """The engine's own words; a source that is too old has none, and its times say it better."""
     if not is_stale(node) or node.loaded_at is None:
         text = many_lines(node.message, MAX_TEXT)
+        if not text and node.failures and kind_of(node) == "test":  # Fusion says no more than this number
+            text = words.count("Got {n} result.", "Got {n} results.", node.failures)
         return (text,) if text else ()
     at, age = Moment(node.loaded_at, is_short=True), Span(node.age_seconds or 0, is_rough=True)
     return (*words.line("Last row at {moment}, {age} ago.", moment=at, age=age), *_limits(node, words))

@@ -2,7 +2,7 @@
 
 from runbell.core.outcomes import ending
 from runbell.core.runs import Outcome
-from runbell.messages.facts import RunFacts, StepFacts
+from runbell.messages.facts import RunFacts, StepFacts, is_rewritten
 from runbell.messages.labels import TONES, ended
 from runbell.messages.message import Span, StepLine
 from runbell.messages.reasons import signal_name
@@ -50,6 +50,9 @@ def _end(step: StepFacts, outcome: Outcome, words: Words) -> str:
 def _counts(step: StepFacts, words: Words) -> str:
     counts = step.report.counts
     passed, warned, failed, skipped = (counts.get(name, 0) for name in ("passed", "warned", "failed", "skipped"))
+    is_canceled = step.outcome is Outcome.CANCELLED
+    if is_canceled and is_rewritten(counts):
+        failed = 0
     if sources := counts.get("sources", 0):
         if sources == passed:
             return words.count("{n} source fresh", "{n} sources fresh", sources)
@@ -60,7 +63,7 @@ def _counts(step: StepFacts, words: Words) -> str:
         words.count_of("nodes", "{n} warned", "{n} warned", warned) if warned else "",
         words.count_of("nodes", "{n} failed", "{n} failed", failed) if failed else "",
     ]
-    if skipped and step.outcome is Outcome.CANCELLED:
+    if skipped and is_canceled:
         said.append(words.count_of("nodes", "{n} not started", "{n} not started", skipped))
     elif skipped:
         said.append(words.count_of("nodes", "{n} skipped", "{n} skipped", skipped))

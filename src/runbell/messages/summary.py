@@ -1,10 +1,10 @@
 """The one sentence under the title, and how long the run took."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runbell.core.runs import NodeReport, NodeStatus, Outcome
-from runbell.messages.facts import RunFacts, is_stale
+from runbell.messages.facts import RunFacts, is_rewritten, is_stale
 from runbell.messages.labels import kind_count, kind_of
 from runbell.messages.message import Line, Span, Strong
 from runbell.messages.reasons import reason
@@ -52,7 +52,7 @@ def _canceled(facts: RunFacts, words: Words) -> Line:
         line = (
             words.line("Stopped by {who} after {span}.", who=who, span=lasted) if who else words.line("Stopped after {span}.", span=lasted)
         )
-    done, left = sum(facts.total(name) for name in ("passed", "warned", "failed", "no_op")), facts.total("skipped")
+    done, left = sum(_finished(step.report.counts) for step in facts.steps), facts.total("skipped")
     if done and left:
         finished = words.count("{n} node had finished", "{n} nodes had finished", done)
         line += (" ", _sentence(_joined([finished, words.count("{n} never started", "{n} never started", left)], words)))
@@ -61,6 +61,11 @@ def _canceled(facts: RunFacts, words: Words) -> Line:
     if facts.usual_seconds is not None:
         line += (" ", *words.line("It usually takes {span}.", span=Span(facts.usual_seconds)))
     return line
+
+
+def _finished(counts: Mapping[str, int]) -> int:
+    names = ("passed", "warned", "no_op") if is_rewritten(counts) else ("passed", "warned", "failed", "no_op")
+    return sum(counts.get(name, 0) for name in names)
 
 
 def _what_happened(facts: RunFacts, words: Words) -> str:
@@ -112,7 +117,7 @@ def _stale(stale: int, checked: int, *, is_alone: bool, words: Words) -> list[st
     if checked <= stale:
         return [words.count("{n} source is stale", "{n} sources are stale", stale)]
     said = words.count("{n} of {checked} sources is stale", "{n} of {checked} sources are stale", stale, checked=words.number(checked))
-    return [said, words.say("the rest are fresh")] if is_alone else [said]
+    return [said, words.count("the other is fresh", "the rest are fresh", checked - stale)] if is_alone else [said]
 
 
 def _well(facts: RunFacts, words: Words) -> list[str]:

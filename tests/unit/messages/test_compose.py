@@ -135,6 +135,29 @@ def test_a_canceled_run_of_finished_nodes_alone() -> None:
     assert summary(replace(CANCELED_RUN, steps=(step,))).startswith("Stopped after 51 min 30 s. 1 node had finished. It usually")
 
 
+def test_a_canceled_run_of_fusion_does_not_call_every_node_finished() -> None:
+    step = StepFacts(StepReport(index=1, command="dbt build", exit_code=1, signal=2, counts={"failed": 4}), Outcome.CANCELLED)
+    assert summary(replace(CANCELED_RUN, steps=(step,), usual_seconds=None)) == "Stopped after 51 min 30 s."
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "many"),
+    [
+        ("model", "1 model", "2 models"),
+        ("test", "1 test", "2 tests"),
+        ("unit_test", "1 unit test", "2 unit tests"),
+        ("source", "1 source", "2 sources"),
+        ("seed", "1 seed", "2 seeds"),
+        ("snapshot", "1 snapshot", "2 snapshots"),
+        ("operation", "1 hook", "2 hooks"),
+        ("saved_query", "1 node", "2 nodes"),
+    ],
+)
+def test_kinds_of_nodes(kind: str, one: str, many: str) -> None:
+    assert summary(replace(with_nodes(node(1, kind=kind), failed=1), finished_at=None)) == f"{one} failed."
+    assert summary(replace(with_nodes(node(1, kind=kind), node(2, kind=kind), failed=2), finished_at=None)) == f"{many} failed."
+
+
 def test_kinds_are_named_only_when_all_are_known() -> None:
     assert summary(replace(with_nodes(node(1), failed=5), finished_at=None)) == "5 nodes failed."
     mixed = with_nodes(node(1), node(2, kind="seed"), node(3, kind="exposure"), node(4, NodeStatus.FAIL, "unit_test"), failed=4)
@@ -146,6 +169,9 @@ def test_stale_sources_beside_other_trouble() -> None:
     facts = with_nodes(stale, node(2), failed=2, passed=9, sources=3)
     assert summary(replace(facts, finished_at=None)) == "1 model failed, 1 of 3 sources is stale."
     assert summary(replace(with_nodes(stale, failed=1, sources=1), finished_at=None)) == "1 source is stale."
+    two = replace(with_nodes(stale, failed=1, passed=1, sources=2), finished_at=None)
+    assert summary(two) == "1 of 2 sources is stale, the other is fresh."
+    assert summary(two, "ru") == "Устарел 1 источник из 2; ещё 1 свежий."
 
 
 def test_a_source_that_could_not_be_asked_is_not_stale() -> None:
@@ -188,6 +214,12 @@ def test_five_nodes_errors_first_and_the_rest_is_counted() -> None:
 def test_an_error_text_is_cut() -> None:
     [trouble] = compose_run(with_nodes(node(1, message="x" * 1000), failed=1), "en").troubles
     assert trouble.text == ("x" * 299 + "…",)
+
+
+def test_a_test_without_words_tells_its_number() -> None:
+    silent = replace(node(1, NodeStatus.FAIL, "test", message=""), failures=14)
+    assert compose_run(with_nodes(silent, failed=1), "en").troubles[0].text == ("Got 14 results.",)
+    assert compose_run(with_nodes(silent, failed=1), "ru").troubles[0].text == ("Найдено 14 строк.",)
 
 
 def test_a_failed_run_that_warned_too() -> None:
@@ -306,6 +338,8 @@ def test_step_details() -> None:
     assert detail(failed, failed, 1, passed=10, failed=2, sources=2) == "10 passed, 2 failed; exit code 1"
     assert detail(stopped, stopped, 130, 2, passed=312, skipped=174) == "312 passed, 174 not started; interrupted by SIGINT"
     assert detail(stopped, stopped, 143) == "interrupted by SIGTERM"
+    assert detail(stopped, stopped, 1, 2, failed=4) == "interrupted by SIGINT"
+    assert detail(stopped, stopped, 130, 2, passed=3, failed=1) == "3 passed, 1 failed; interrupted by SIGINT"
     assert detail(failed, failed, 137, 9) == "killed by signal 9"
     assert detail(failed, failed, None) == ""
     assert detail(ok, ok, 0, 2, passed=1) == "1 passed; exit code 0"
