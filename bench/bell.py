@@ -1,0 +1,151 @@
+"""A Runbell of the bench's own: a home, an account, a token, one job nobody hears of and one with one recipient; and the sink."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from bench.processes import BIN, ROOT, running
+
+PATIENCE = 60.0  # seconds until something that should happen is given up
+QUIET, LOUD = "Quiet", "Production"  # environments: without and with a recipient
+LOG = "02:12:04  Completed with 1 error.\n" * 40
+MESSAGE = 'Database Error in model stg_payments\n  column "amount_minor" does not exist\n  LINE 12: amount_minor / 100 as amount'
+
+
+def report(environment: str) -> dict[str, Any]:
+    """A failed run of one step, as small as most are."""
+    node = {"unique_id": "model.shop.stg_payments", "status": "error", "name": "stg_payments", "resource_type": "model", "message": MESSAGE}
+    times = {"started_at": "2026-01-24T02:00:00Z", "finished_at": "2026-01-24T02:12:04Z"}
+    counts = {"passed": 269, "failed": 1, "skipped": 213}
+    return {
+        "key": f"bench:{uuid.uuid4()}",
+        "state": "finished",
+        "job": {"project": "shop", "environment": environment, "name": "nightly build"},
+        "log_end": LOG,
+        "steps": [{"index": 1, "command": "dbt build", "exit_code": 1, "counts": counts, "nodes": [node], **times}],
+        **times,
+    }
+
+
+class Sink:
+    """The bench's end of bench.sink."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.pid, self._process = process.pid, process
+        self.port = int(self._answer())
+
+    def _answer(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+    def ask(self, words: str) -> dict[str, list[float]]:
+        assert self._process.stdin
+        self._process.stdin.write(words + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, list[float]] = json.loads(self._answer())
+        return answer
+
+
+class Client:
+    """One kept connection."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._http = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        self._http.request(method, path, json.dumps(body).encode() if body else None, self._headers)
+        answer = self._http.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
+        return json.loads(text)
+
+    def report(self, environment: str) -> None:
+        self.ask("POST", "/api/runbell/v1/runs", report(environment))
+
+    def batch(self, environment: str, count: int) -> None:
+        self.ask("POST", "/api/runbell/v1/runs:batch", {"reports": [report(environment) for _ in range(count)]})
+
+
+class Bell:
+    """`serve`, `web` and `worker` are processes to be entered; the account is made once `serve` has migrated."""
+
+    def __init__(self, home: Path, sink: Sink) -> None:
+        self.home, self.sink, self.port, self.token = home, sink, free_port(), ""
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.base = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBELL_", "DBT_", "DJANGO_"))}
+        self.env = {
+            **self.base,
+            "RUNBELL_HOME": str(home),
+            "RUNBELL_BIND": f"127.0.0.1:{self.port}",
+            "RUNBELL_SMTP_URL": f"smtp://127.0.0.1:{sink.port}",
+            "DJANGO_SETTINGS_MODULE": "runbell.server.settings",
+        }
+
+    def serve(self) -> AbstractContextManager["subprocess.Popen[str]"]:
+        return self._start([BIN / "runbell", "serve"])
+
+    def worker(self) -> AbstractContextManager["subprocess.Popen[str]"]:
+        return self._start([BIN / "runbell", "worker"])
+
+    def web(self) -> AbstractContextManager["subprocess.Popen[str]"]:
+        return self._start([BIN / "python", "-c", f"from runbell.server.serve import web; web({os.getpid()})"])
+
+    def _start(self, words: Sequence[str | Path]) -> AbstractContextManager["subprocess.Popen[str]"]:
+        return running(words, self.env, self.home / "server.log")
+
+    def client(self) -> Client:
+        return Client(self.port, self.token)
+
+    def wait_for_web(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while not is_open(self.port):
+            if time.monotonic() > end:
+                raise TimeoutError((self.home / "server.log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def fill(self) -> None:
+        """The account, and somebody outside who hears of every failure in LOUD: external addresses get no digests."""
+        account = int(self._admin("account", "create", "Acme", "--admin", "ada@acme.test", "--password-file", "-"))
+        self.token = self._admin("token", "create", "--account", str(account), "--name", "bench", "--can", "report,read,notifications")
+        client, path = self.client(), f"/api/v2/accounts/{account}"
+        client.report(QUIET)
+        client.report(LOUD)
+        ids = {found["name"]: found["id"] for found in client.ask("GET", f"{path}/environments/")["data"]}
+        rule: Mapping[str, object] = {"on_failure": [ids[LOUD]]}
+        whom = {"account_id": account, "type": 4, "external_email": "grace@example.com", "state": 1}
+        client.ask("POST", f"{path}/notifications/", {**whom, "runbell_environments": rule})
+
+    def _admin(self, *words: str) -> str:
+        done = subprocess.run(
+            [BIN / "runbell", "admin", *words],
+            env=self.env,
+            cwd=ROOT,
+            input="correct horse battery 7",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+
+def free_port() -> int:
+    """Below the ephemeral range: there, a client that asks whether somebody listens may connect to itself."""
+    while is_open(port := random.randrange(20_000, 30_000)):
+        pass
+    return port
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

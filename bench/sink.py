@@ -1,0 +1,135 @@
+"""A mail server that takes everything and costs little: one thread, plain sockets, no parsing beyond the end of a mail.
+
+    python -m bench.sink
+
+prints its port, then answers lines on standard input with lines on standard output:
+
+    wait N      once N mails are there since the last reset: JSON {"data_at": […], "done_at": […]}, seconds of the monotonic clock
+    reset       forgets all mails
+    dump PATH   pickles the mails as [(sender, recipient, content), …]
+"""
+
+import json
+import os
+import pickle
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+END = b"\r\n.\r\n"
+
+
+class Mails:
+    """What was taken, and what the bench waits for."""
+
+    def __init__(self) -> None:
+        self.wanted = 0
+        self.data_at: list[float] = []
+        self.done_at: list[float] = []
+        self.contents: list[tuple[str, str, bytes]] = []
+
+    def add(self, sender: str, recipient: str, content: bytes, data_at: float) -> None:
+        self.data_at.append(data_at)
+        self.done_at.append(time.monotonic())
+        self.contents.append((sender, recipient, content))
+        self.tell()
+
+    def tell(self) -> None:
+        if self.wanted and len(self.done_at) >= self.wanted:
+            self.wanted = 0
+            print(json.dumps({"data_at": self.data_at, "done_at": self.done_at}), flush=True)
+
+    def obey(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "wait":
+            self.wanted = int(rest)
+            self.tell()
+            return
+        if word == "reset":
+            for kept in (self.data_at, self.done_at, self.contents):
+                kept.clear()
+        elif word == "dump":
+            Path(rest).write_bytes(pickle.dumps(self.contents))
+        print(json.dumps({}), flush=True)
+
+
+class Session:
+    def __init__(self, connection: socket.socket, mails: Mails) -> None:
+        self.connection, self._mails = connection, mails
+        self._buffer = bytearray()
+        self._is_content = False
+        self._sender = self._recipient = ""
+        self._data_at = 0.0
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"220 sink ESMTP\r\n")
+
+    def read(self) -> bool:
+        """Whether the client is still there."""
+        data = self.connection.recv(1 << 16)
+        self._buffer += data
+        if self._is_content and self._buffer.endswith(END):
+            self._take()
+        elif not self._is_content and self._buffer.endswith(b"\r\n"):
+            self._command(self._buffer.decode())
+        return bool(data)
+
+    def _command(self, line: str) -> None:
+        self._buffer.clear()
+        verb, answer = line[:4].upper(), b"250 2.0.0 ok\r\n"
+        if verb == "EHLO":
+            answer = b"250-sink\r\n250 8BITMIME\r\n"
+        elif verb == "MAIL":
+            self._sender = line.partition("<")[2].partition(">")[0]
+        elif verb == "RCPT":
+            self._recipient = line.partition("<")[2].partition(">")[0]
+        elif verb == "DATA":
+            self._data_at, self._is_content, answer = time.monotonic(), True, b"354 go on\r\n"
+        elif verb == "QUIT":
+            answer = b"221 2.0.0 bye\r\n"
+        self.connection.sendall(answer)
+
+    def _take(self) -> None:
+        self._mails.add(self._sender, self._recipient, bytes(self._buffer[: -len(END) + 2]), self._data_at)
+        self._buffer.clear()
+        self._is_content = False
+        self.connection.sendall(b"250 2.0.0 Ok: queued as SINK\r\n")
+
+
+def main() -> None:
+    mails = Mails()
+    with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as selector:
+
+        def accept() -> None:
+            session = Session(listener.accept()[0], mails)
+            selector.register(session.connection, selectors.EVENT_READ, lambda: serve(session))
+
+        def serve(session: Session) -> None:
+            try:
+                is_there = session.read()
+            except OSError:  # hung up without waiting for an answer
+                is_there = False
+            if not is_there:
+                selector.unregister(session.connection)
+                session.connection.close()
+
+        def obey() -> None:
+            lines = os.read(0, 4096).decode().splitlines()
+            if not lines:
+                sys.exit()  # the bench has ended
+            for line in lines:
+                mails.obey(line)
+
+        selector.register(listener, selectors.EVENT_READ, accept)
+        selector.register(0, selectors.EVENT_READ, obey)
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            for key, _ in selector.select():
+                call: Callable[[], None] = key.data
+                call()
+
+
+if __name__ == "__main__":
+    main()
