@@ -1,6 +1,7 @@
 """`runbell run`: the child first, everything else beside it, and its exit code whatever happens to us."""
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -86,7 +87,15 @@ def _split(made: ArgumentParser, text: str) -> Step:
 
 def main(words: Sequence[str]) -> int:
     options, steps = parse(words)
-    return run(options, steps, Signals())
+    code = run(options, steps, Signals())
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # whoever read it has gone
+            continue
+    # Not through the interpreter's end: the thread that tells of the start may still be inside ssl, and a daemon thread in C code
+    # at that moment can crash the process. The exit code is dbt's, always.
+    os._exit(code)
 
 
 def run(options: Namespace, steps: Sequence[Step], signals: Signals) -> int:
