@@ -383,10 +383,13 @@ def test_no_ssl_without_https_and_nothing_heavy_before_the_child(stage: Stage, t
         "    print(*sorted(set(sys.modules) - bare), flush=True)\n"
         "    return spawn(*words, **more)\n"
         "os.posix_spawnp = spying\n"
+        "leave = os._exit\n"
+        "def leaving(code):\n"
+        "    print('ssl' in sys.modules, 'http.client' in sys.modules, flush=True)\n"
+        "    leave(code)\n"
+        "os._exit = leaving\n"
         "from runbell.cli.main import main\n"
-        "code = main(sys.argv[1:])\n"
-        "print('ssl' in sys.modules, 'http.client' in sys.modules)\n"
-        "sys.exit(code)\n"
+        "main(sys.argv[1:])\n"
     )
     with stage.start(sys.executable, str(spy), *RUN, "--", "true") as running:
         output, _ = running.communicate(timeout=60)
