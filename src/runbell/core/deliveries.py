@@ -89,4 +89,5 @@ def next_step(
         return NextStep(DeliveryState.DEAD, because=Because("tries_used_up", {"last": verdict.because.to_json()}))
     rung = LADDER[min(attempts, len(LADDER) - 1)]
     wait = max(rung * scale * (1 - JITTER + 2 * JITTER * chance), verdict.after or timedelta())
-    return NextStep(DeliveryState.WAITING, now + wait, verdict.because, counts_as_attempt=not verdict.is_transport)
+    due_at = min(now + wait, created_at + max_age * scale)  # a provider that wishes for next week gets one last try today
+    return NextStep(DeliveryState.WAITING, due_at, verdict.because, counts_as_attempt=not verdict.is_transport)

@@ -171,6 +171,9 @@ def _check_times(report: RunReport, now: datetime) -> None:
         moment = getattr(report, name)
         if moment and moment > now + timedelta(days=1):
             raise BadField(name, "is more than a day in the future; check the clock of the machine that reports")
+    for place, step in enumerate(report.steps):
+        if step.started_at and step.finished_at and step.finished_at < step.started_at:
+            raise BadField(f"steps[{place}].finished_at", "is before started_at")
 
 
 def _check_end(report: RunReport) -> None:

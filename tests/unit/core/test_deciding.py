@@ -46,6 +46,23 @@ def test_the_provider_s_own_wish_is_honoured() -> None:
     assert step(Retry(BUSY, after=timedelta(minutes=9))).due_at == NOW + timedelta(minutes=9)
 
 
+def test_a_wish_beyond_the_age_limit_gets_one_last_try_at_the_limit() -> None:
+    wish = Retry(BUSY, after=timedelta(days=7))
+    assert step(wish, age=timedelta(hours=20)).due_at == NOW + timedelta(hours=4)
+    assert step(wish, age=timedelta(hours=24)).state is DeliveryState.DEAD
+
+
+def test_tests_may_shrink_time() -> None:
+    after = next_step(Retry(BUSY), attempts=1, created_at=NOW, now=NOW, chance=0.5, scale=0.01)
+    assert after.due_at == NOW + LADDER[1] * 0.01
+    old = next_step(Retry(BUSY), attempts=1, created_at=NOW - timedelta(minutes=15), now=NOW, chance=0.5, scale=0.01)
+    assert old.state is DeliveryState.DEAD
+
+
+def test_the_ladder_is_the_one_promised() -> None:
+    assert [rung.total_seconds() for rung in LADDER] == [0, 5, 30, 2 * 60, 10 * 60, 30 * 60, 3_600, 2 * 3_600, 4 * 3_600]
+
+
 def test_sent_and_dead_end() -> None:
     assert step(Sent("q1")) == NextStep(DeliveryState.SENT)
     assert step(Dead(BUSY)) == NextStep(DeliveryState.DEAD, because=BUSY)
@@ -64,6 +81,12 @@ def test_one_decision_per_destination_and_the_job_s_own_rule_is_named_first() ->
     assert other.because == Because("chose_others", {"outcomes": ["succeeded"]})
 
 
+def test_a_reason_is_stored_and_read_back() -> None:
+    reason = Because("tries_used_up", {"last": BUSY.to_json()})
+    assert Because.from_json(reason.to_json()) == reason
+    assert Because.from_json({"code": "too_old"}) == Because("too_old")
+
+
 def test_rules_only_add() -> None:
     rules = [rule(1, 7, Outcome.FAILED, Scope.ENVIRONMENT), rule(2, 7, Outcome.WARNED)]
     assert decide(Outcome.FAILED, rules, [DestinationFact(7)]).matched[0].because.code == "chose_environment"
@@ -80,6 +103,12 @@ def test_who_chose_warns_alone_hears_that_a_failed_run_also_warned() -> None:
     assert decision.because.code == "also_warned"
 
 
+def test_whoever_chose_more_than_warnings_is_told_what_they_chose() -> None:
+    rules = [rule(2, 7, Outcome.WARNED), rule(1, 7, Outcome.SUCCEEDED, Scope.ENVIRONMENT), rule(3, 7, Outcome.WARNED, Scope.ENVIRONMENT)]
+    (decision,) = decide(Outcome.FAILED, rules, [DestinationFact(7)], also_warned=True).not_told
+    assert decision.because == Because("chose_others", {"outcomes": ["succeeded", "warned"]})
+
+
 def test_every_action_has_a_sentence_and_an_admin_may_all() -> None:
     assert set(SENTENCES) == set(Action)
     assert ALLOWED[Role.ACCOUNT_ADMIN] == set(Action)
@@ -89,21 +118,29 @@ def test_each_role_has_the_rights_of_the_one_below_it() -> None:
     assert ALLOWED[Role.VIEWER] < ALLOWED[Role.DEVELOPER] < ALLOWED[Role.NOTIFICATION_MANAGER] < ALLOWED[Role.ACCOUNT_ADMIN]
 
 
-@pytest.mark.parametrize(
-    ("role", "action", "is_allowed"),
-    [
-        (Role.VIEWER, Action.SEE_JOBS, True),
-        (Role.VIEWER, Action.UNSUBSCRIBE_SELF, True),
-        (Role.VIEWER, Action.SET_OWN_NOTIFICATIONS, False),
-        (Role.DEVELOPER, Action.SET_OWN_NOTIFICATIONS, True),
-        (Role.DEVELOPER, Action.SET_ANY_NOTIFICATIONS, False),
-        (Role.NOTIFICATION_MANAGER, Action.SET_ANY_NOTIFICATIONS, True),
-        (Role.NOTIFICATION_MANAGER, Action.LINK_SLACK, False),
-        (Role.NOTIFICATION_MANAGER, Action.MANAGE_MEMBERS, False),
-    ],
-)
-def test_the_table_of_the_product(role: Role, action: Action, is_allowed: bool) -> None:
-    assert may(role, action) is is_allowed
+TABLE = """
+                        viewer developer manager admin
+see_jobs                   x       x        x      x
+see_deliveries             x       x        x      x
+unsubscribe_self           x       x        x      x
+report_runs                -       x        x      x
+set_own_notifications      -       x        x      x
+set_any_notifications      -       -        x      x
+resend_deliveries          -       -        x      x
+read_mailbox               -       -        -      x
+manage_members             -       -        -      x
+manage_tokens              -       -        -      x
+manage_jobs                -       -        -      x
+link_slack                 -       -        -      x
+see_audit                  -       -        -      x
+"""
+ROLES = (Role.VIEWER, Role.DEVELOPER, Role.NOTIFICATION_MANAGER, Role.ACCOUNT_ADMIN)
+
+
+def test_the_table_of_the_product() -> None:
+    promised = {Action(line.split()[0]): line.split()[1:] for line in TABLE.strip().splitlines()[1:]}
+    assert promised == {action: ["x" if may(role, action) else "-" for role in ROLES] for action in promised}
+    assert set(promised) == set(Action)
 
 
 def test_a_token_never_goes_beyond_its_member_nor_its_own_words() -> None:
