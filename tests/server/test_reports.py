@@ -243,3 +243,19 @@ def test_a_report_costs_the_same_queries_with_many_rules(shop: Acme, django_asse
         shop.rule(shop.destination(role))
     with django_assert_max_num_queries(24):
         post(FAILED, shop.token)
+
+
+def test_a_token_held_to_a_project_cannot_touch_a_run_of_another_by_its_key(shop: Acme) -> None:
+    post(STARTED | {"job": {"project": "finance", "environment": "Production", "name": "ledger"}}, shop.token)
+    held = create_token(member=shop.admin, name="p", permissions=[Permission.REPORT], now=NOW, project=shop.job.environment.project)
+    assert post(FAILED, held).status_code == 404
+    assert post(changed(key="mine", aliases=["cli:1"]), held).status_code == 404
+    run = Run.objects.get()
+    assert (run.state, run.outcome, run.steps.count()) == ("started", "", 0)
+
+
+def test_a_known_run_keeps_its_job_whatever_a_later_report_calls_it(shop: Acme) -> None:
+    post(STARTED, shop.token)
+    post(changed(job={"project": "shop", "environment": "Production", "name": "nightyl"}), shop.token)
+    assert Run.objects.get().job_id == shop.job.pk
+    assert not Job.objects.filter(name="nightyl").exists()

@@ -57,7 +57,7 @@ def account_for(actor: Actor, account_id: int, action: Action) -> Account:
 
 def job_for(actor: Actor, job_id: int, action: Action) -> Job:
     job = Job.objects.select_related("environment__project").filter(account=actor.account_id, pk=job_id, state=State.ACTIVE).first()
-    if job is None or not _in_project(actor, job.environment.project_id):
+    if job is None or not in_project(actor, job.environment.project_id):
         raise NotThere
     actor.require(action)
     return job
@@ -68,7 +68,7 @@ def run_for(actor: Actor, run_id: int, action: Action) -> Run:
     run = (
         Run.objects.select_related("job__environment__project", "token", "merged_into").filter(account=actor.account_id, pk=run_id).first()
     )
-    if run is None or not _in_project(actor, run.job.environment.project_id):
+    if run is None or not in_project(actor, run.job.environment.project_id):
         raise NotThere
     actor.require(action)
     return run_for(actor, run.merged_into_id, action) if run.merged_into_id else run
@@ -78,7 +78,7 @@ def environment_for(actor: Actor, environment_id: int, action: Action) -> Enviro
     environment = (
         Environment.objects.select_related("project").filter(account=actor.account_id, pk=environment_id, state=State.ACTIVE).first()
     )
-    if environment is None or not _in_project(actor, environment.project_id):
+    if environment is None or not in_project(actor, environment.project_id):
         raise NotThere
     actor.require(action)
     return environment
@@ -86,13 +86,13 @@ def environment_for(actor: Actor, environment_id: int, action: Action) -> Enviro
 
 def project_for(actor: Actor, project_id: int, action: Action) -> Project:
     project = Project.objects.filter(account=actor.account_id, pk=project_id, state=State.ACTIVE).first()
-    if project is None or not _in_project(actor, project.pk):
+    if project is None or not in_project(actor, project.pk):
         raise NotThere
     actor.require(action)
     return project
 
 
-def _in_project(actor: Actor, project_id: int) -> bool:
+def in_project(actor: Actor, project_id: int) -> bool:
     """A token may be held to one project."""
     return actor.token is None or actor.token.project_id in (None, project_id)
 

@@ -19,7 +19,7 @@ from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
 from runbell.core.runs import NodeReport, Outcome, RunReport, RunState, StepReport, report_to_json
 from runbell.server.db.models import Job, Node, Run, RunKey, Step
-from runbell.server.services.access import Actor
+from runbell.server.services.access import Actor, NotThere, in_project
 from runbell.server.services.decisions import decide_run
 from runbell.server.services.jobs import find_or_create_job
 
@@ -51,10 +51,12 @@ def record_run(report: RunReport, *, actor: Actor, now: datetime) -> Recorded:
 def _record(report: RunReport, actor: Actor, now: datetime) -> Recorded:
     keys = list(dict.fromkeys([report.key, *report.aliases, *_invocations(report)]))
     known = dict(RunKey.objects.filter(account=actor.account_id, key__in=keys).values_list("key", "run_id"))
-    runs = list(Run.objects.select_for_update().filter(pk__in=set(known.values())).order_by("pk"))
-    job = find_or_create_job(report.job, actor=actor, now=now)
+    related = "job__environment__project"
+    runs = list(Run.objects.select_for_update(of=("self",)).select_related(related).filter(pk__in=set(known.values())).order_by("pk"))
+    if not all(in_project(actor, run.job.environment.project_id) for run in runs):
+        raise NotThere  # a key is no way around a token's limits
     is_new = not runs
-    run = _merge(runs) if runs else _new_run(report, job, actor, now)
+    run = _merge(runs) if runs else _new_run(report, find_or_create_job(report.job, actor=actor, now=now), actor, now)
     RunKey.objects.bulk_create([RunKey(account_id=actor.account_id, key=key, run=run) for key in keys if key not in known])
     if run.decided_at is not None:
         return Recorded(run, is_new, _add_late(run, report))
