@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test test-pg e2e faults demo locale pictures clean
+.PHONY: setup fmt check test test-pg e2e faults bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.

@@ -1,19 +1,28 @@
 """Keeps the message catalogues current: `extract` (what the sources say now), `update` (extract, merge), `compile` (.po to .mo).
 
-pybabel's Python interface, because a bare machine has no gettext. The template is not kept: it is the sources.
+Babel's Python interface, because a bare machine has no gettext. The template is not kept: it is the sources.
 """
 
+import re
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS
+from babel.messages.extract import extract as extract_strings
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "runbell"
+
+
+Keywords = dict[str, Any]  # as Babel reads them
+NOTES = ["For translators:"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,7 @@ class Domain:
     name: str
     locale: Path
     folders: tuple[Path, ...]
-    keywords: dict[str, tuple[int | tuple[int, str], ...] | None]
+    keywords: Keywords
 
     @property
     def files(self) -> list[Path]:
@@ -37,18 +46,31 @@ DOMAINS = (
         (SOURCE / "messages", SOURCE / "channels"),
         {"say": None, "say_of": ((1, "c"), 2), "count": (1, 2), "count_of": ((1, "c"), 2, 3), "line": None},
     ),
+    Domain(
+        "django",
+        SOURCE / "server" / "locale",
+        (SOURCE / "server",),
+        {**DEFAULT_KEYWORDS, "gettext_lazy": None, "ngettext_lazy": (1, 2), "pgettext_lazy": ((1, "c"), 2)},
+    ),
 )
 
 
 def extract(domain: Domain) -> Catalog:
     """What the sources say now, without a translation."""
     template = Catalog(domain=domain.name, fuzzy=False)
-    for folder in domain.folders:
-        for _, _, text, comments, context in extract_from_dir(
-            folder, [("**.py", "python")], keywords=domain.keywords, comment_tags=["For translators:"]
-        ):
-            template.add(text, auto_comments=comments, context=context)
+    for path in sorted(path for folder in domain.folders for path in folder.rglob("*") if path.suffix in (".py", ".html")):
+        source = path.read_text()
+        if path.suffix == ".html":
+            # What a template says, as Python; templatize keeps its indentation, which Python would refuse.
+            source = "\n".join(line.strip() for line in templatize(source).splitlines()) + "\n"
+        for _, text, comments, context in extract_strings("python", BytesIO(source.encode()), domain.keywords, NOTES):
+            template.add(text, auto_comments=comments, context=context, flags=_flags(text))
     return template
+
+
+def _flags(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    said = text if isinstance(text, str) else text[0]
+    return ("python-format",) if re.search(r"%\(\w+\)[sd]", said) else ()
 
 
 def read(path: Path) -> Catalog:

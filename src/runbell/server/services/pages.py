@@ -21,7 +21,12 @@ class Frame:
     account: str
     name: str
     email: str
-    may_read_mailbox: bool
+    may: dict[str, bool]  # every action by its word: what links to show; the doors decide
+
+    @property
+    def settings_url(self) -> str:
+        """The first page of the settings that this member can use."""
+        return "mine"
 
     @property
     def initials(self) -> str:
@@ -51,7 +56,7 @@ def actor_and_frame(user: User, account_id: int) -> tuple[Actor, Frame]:
     """One query. Raises `NotThere` for strangers."""
     actor = actor_for_user(user, account_id)
     person = actor.member.user
-    frame = Frame(account_id, actor.member.account.name, person.name, person.email, actor.may(Action.READ_MAILBOX))
+    frame = Frame(account_id, actor.member.account.name, person.name, person.email, {action.value: actor.may(action) for action in Action})
     return actor, frame
 
 

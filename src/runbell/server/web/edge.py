@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -57,6 +58,10 @@ class Page:
 
     def render(self, template: str, **context: Any) -> HttpResponse:
         return render(self.request, template, {"frame": self.frame, **context})
+
+    def toast(self, text: str, undo_url: str = "") -> None:
+        """One sentence on the next page, with its way back."""
+        messages.success(self.request, text, extra_tags=undo_url)
 
     def number(self, name: str) -> int | None:
         """A number of the query string; anything else counts as not given."""

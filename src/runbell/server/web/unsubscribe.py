@@ -64,7 +64,8 @@ def mine(page: Page) -> HttpResponse:
     page.actor.require(Action.SEE_JOBS)
     return page.render(
         "runbell/mine.html",
-        section="mine",
+        section="settings",
+        side="mine",
         rules=own_rules(page.actor),
         found=service.own_subscription(page.actor, now=timezone.now()),
         outcomes=[outcome.value for outcome in Outcome],

@@ -1,9 +1,9 @@
 """Every table; one Django app, one migration chain."""
 
-from runbell.server.db.models.accounts import Account, AuditEntry, Member, Token, User
+from runbell.server.db.models.accounts import Account, AuditEntry, Invitation, Member, Token, User
 from runbell.server.db.models.deliveries import Attempt, Delivery, MailboxItem, Message, Receipt
-from runbell.server.db.models.jobs import Environment, Job, Project, State
-from runbell.server.db.models.routing import Destination, Rule, Unsubscription
+from runbell.server.db.models.jobs import Environment, EnvironmentAlias, Job, JobAlias, Project, ProjectAlias, State
+from runbell.server.db.models.routing import Destination, Rule, SettingsCopy, Unsubscription
 from runbell.server.db.models.runs import Node, Run, RunKey, Step
 
 __all__ = [
@@ -13,16 +13,21 @@ __all__ = [
     "Delivery",
     "Destination",
     "Environment",
+    "EnvironmentAlias",
+    "Invitation",
     "Job",
+    "JobAlias",
     "MailboxItem",
     "Member",
     "Message",
     "Node",
     "Project",
+    "ProjectAlias",
     "Receipt",
     "Rule",
     "Run",
     "RunKey",
+    "SettingsCopy",
     "State",
     "Step",
     "Token",

@@ -54,12 +54,39 @@ class Member(models.Model):
     role = models.CharField(max_length=32, choices=[(role.value, role.value) for role in Role])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    seen_at = models.DateTimeField(null=True)  # to about five minutes
+    last_environment = models.ForeignKey("Environment", on_delete=models.SET_NULL, null=True, related_name="+")  # what pickers open with
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "account"], name="member_once")]
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.account_id} as {self.role}"
+
+
+class Invitation(models.Model):
+    """Open until it is accepted, revoked or expired. Its link is an HMAC over `id` and `generation`: nothing that opens it is stored."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(max_length=254)  # kept in lower case
+    role = models.CharField(max_length=32, choices=[(role.value, role.value) for role in Role])
+    invited_by = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, related_name="+")
+    generation = models.PositiveIntegerField(default=1)  # raised to make links already sent void
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    delivery = models.ForeignKey("Delivery", on_delete=models.SET_NULL, null=True, related_name="+")  # the last mail of it
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "email"], condition=models.Q(accepted_at=None, revoked_at=None), name="invitation_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation of {self.email} to {self.account_id}"
 
 
 class Token(models.Model):

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from runbell.server.db.models.accounts import Account
+from runbell.server.db.models.accounts import Account, Member
 
 
 class State(models.IntegerChoices):
@@ -31,6 +31,29 @@ class Named(models.Model):
         return self.name
 
 
+class Pausable(models.Model):
+    """Nobody is told of its runs until `paused_until`; receipts say who paused."""
+
+    paused_until = models.DateTimeField(null=True)
+    paused_by = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Alias(models.Model):
+    """A name that reports may still use for something renamed or merged away."""
+
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def _active_name(owner: str, name: str) -> models.UniqueConstraint:
     return models.UniqueConstraint(fields=[owner, "name"], condition=Q(state=State.ACTIVE), name=name)
 
@@ -46,7 +69,7 @@ class Project(Named):
         constraints: ClassVar = [_active_name("account", "project_name"), _upstream("account", "project_upstream")]
 
 
-class Environment(Named):
+class Environment(Named, Pausable):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="environments")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
 
@@ -54,12 +77,37 @@ class Environment(Named):
         constraints: ClassVar = [_active_name("project", "environment_name"), _upstream("account", "environment_upstream")]
 
 
-class Job(Named):
-    """`lost_after`: how long a started run may stay without an end; null means the server's setting."""
+class Job(Named, Pausable):
+    """`lost_after`: how long a started run may stay without an end; null means the server's setting. Hidden: kept, but not listed."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="jobs")
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="jobs")
     lost_after = models.DurationField(null=True)
+    hidden_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [_active_name("environment", "job_name"), _upstream("account", "job_upstream")]
+
+
+class ProjectAlias(Alias):
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "name"], name="project_alias")]
+
+
+class EnvironmentAlias(Alias):
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="environment_alias")]
+
+
+class JobAlias(Alias):
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="+")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["environment", "name"], name="job_alias")]

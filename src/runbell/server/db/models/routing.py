@@ -34,7 +34,9 @@ class Destination(models.Model):
     revision = models.PositiveIntegerField(default=1)
     state = models.SmallIntegerField(choices=State.choices, default=State.ACTIVE)
     disabled_because = models.JSONField(null=True)  # refused for good by the other side
-    refusals = models.PositiveSmallIntegerField(default=0)
+    refusals = models.PositiveSmallIntegerField(default=0)  # in a row, for good; any success ends the row
+    trouble_told_at = models.DateTimeField(null=True)  # when its owner was told of the present trouble: once
+    confirmed_at = models.DateTimeField(null=True)  # external: its holder said yes, where RUNBELL_CONFIRM_EXTERNAL asks
     next_at = models.DateTimeField(null=True)  # the next free rate slot, shared by all workers
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -90,3 +92,19 @@ class Unsubscription(models.Model):
 
     def __str__(self) -> str:
         return f"unsubscription {self.pk} of destination {self.destination_id}"
+
+
+class SettingsCopy(models.Model):
+    """What one copying of settings changed, kept so that it can be undone for 24 hours.
+
+    `before`: destination id → {"revision": as the copy left it, "rules": [[job, environment, outcome, set_by], …] as they were}.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField()
+    before = models.JSONField(default=dict)
+    undone_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"copy of settings {self.pk}"

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 
 from django import template
+from django.template import Context
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -54,6 +56,14 @@ def _reader() -> Reader:
 def icon(name: str, label: str = "") -> SafeString:
     named = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     return format_html('<svg class="icon" {}><use href="#i-{}"/></svg>', named, name)
+
+
+@register.simple_tag(takes_context=True)
+def side_link(context: Context, name: str, icon_name: str, label: str) -> SafeString:
+    """An entry of the settings' side navigation; the page that is open says `side=<its URL name>`."""
+    current = SafeString(' aria-current="page"' if context.get("side") == name else "")
+    href = reverse(name, args=[context["frame"].account_id])
+    return format_html('<li><a href="{}"{}>{}{}</a></li>', href, current, icon(icon_name), label)
 
 
 @register.simple_tag
