@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test test-pg e2e faults bench demo run docs locale pictures clean
+.PHONY: setup fmt check test browser test-pg e2e faults bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -42,7 +42,17 @@ check: setup ## Format, lint, types, room contracts.
 
 test: check .venv-dbt/.ready ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20
+	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
+
+CHROMIUM := /usr/bin/chromium
+
+$(CHROMIUM):
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium at $(CHROMIUM): on Debian, apt-get install chromium as root." >&2; exit 1; }
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium
+
+browser: setup $(CHROMIUM) ## Tests in a real browser, in English and Russian.
+	$(RUN)/pytest -n 2 tests/browser $(BROWSER_TESTS)
 
 test-pg: setup ## The database tests on a PostgreSQL of their own.
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; }

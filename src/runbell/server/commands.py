@@ -100,8 +100,10 @@ def worker(options: argparse.Namespace) -> int:
 
 
 def migrate(options: argparse.Namespace) -> int:
+    from django.conf import settings
     from django.core.management import call_command
 
+    settings.RUNBELL_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)  # keys that come from the environment did not make it
     call_command("migrate", interactive=False, verbosity=0)
     return 0
 
