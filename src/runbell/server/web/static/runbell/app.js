@@ -62,3 +62,15 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = said; }, 2000);
 });
 for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
+
+/* The theme of the profile menu changes without loading the page, so nothing that is half edited is lost. */
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form[data-theme-form]");
+  if (!form) return;
+  event.preventDefault();
+  const chosen = event.submitter.value;
+  const said = await fetch(form.action, { method: "POST", body: new FormData(form, event.submitter), redirect: "manual" });
+  if (said.type !== "opaqueredirect") return location.reload();
+  if (chosen === "system") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = chosen;
+  for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === chosen));
+});
