@@ -1,6 +1,5 @@
 """What a step left behind: its artifacts and the end of its log. Trouble with a file is one line, never more."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +8,9 @@ from runbell.cli.places import ARTIFACTS
 from runbell.cli.say import say
 from runbell.core.artifacts import Artifact, is_stale, read_artifact
 from runbell.core.because import Because
-from runbell.core.redact import redact
+from runbell.core.redact import redact, without_colours
 from runbell.core.runs import MAX_LOG_END, last_bytes
 
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # dbt writes them into its log too
 WORDS = {
     "artifact_not_text": "it is not UTF-8 text",
     "artifact_not_json": "it is not whole JSON",
@@ -64,4 +62,4 @@ def read_log_end(path: Path, begin: int) -> str:
             text = file.read(2 * MAX_LOG_END).decode("utf-8", "replace")
     except OSError:
         return ""
-    return last_bytes(redact(COLOURS.sub("", text)), MAX_LOG_END)
+    return last_bytes(redact(without_colours(text)), MAX_LOG_END)

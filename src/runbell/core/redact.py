@@ -13,6 +13,7 @@ from runbell.core.runs import MAX_LOG_END, MAX_MESSAGE, MAX_NAME, MAX_TEXT, Node
 
 HIDDEN = "hidden"
 LONG_USER = 20  # as long as this, the user in a URL is a token: https://<token>@host
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)|[@-Z\\^_])?")
 Match = re.Match[str]
 
 
@@ -114,12 +115,17 @@ def redact(text: str) -> str:
     return text
 
 
+def without_colours(text: str) -> str:
+    """The same text without the escape sequences of a terminal (ECMA-48: colours, links, cursor). They could also split a secret in two."""
+    return ESCAPES.sub("", text) if "\x1b" in text else text
+
+
 def redact_report(report: RunReport) -> RunReport:
-    """The report with all its free text masked; names of jobs and nodes stay, they are how people find them."""
+    """The report with all its free text masked and without colours; names of jobs and nodes stay, they are how people find them."""
     cause, url = redact(report.trigger.cause)[:MAX_NAME], redact(report.trigger.url)[:MAX_TEXT]
     trigger = replace(report.trigger, cause=cause, url=url)
     steps = tuple(_redact_step(step) for step in report.steps)
-    return replace(report, trigger=trigger, log_end=last_bytes(redact(report.log_end), MAX_LOG_END), steps=steps)
+    return replace(report, trigger=trigger, log_end=last_bytes(redact(without_colours(report.log_end)), MAX_LOG_END), steps=steps)
 
 
 def _redact_step(step: StepReport) -> StepReport:
@@ -127,4 +133,4 @@ def _redact_step(step: StepReport) -> StepReport:
 
 
 def _redact_node(node: NodeReport) -> NodeReport:
-    return replace(node, message=redact(node.message)[:MAX_MESSAGE])
+    return replace(node, message=redact(without_colours(node.message))[:MAX_MESSAGE])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbell.core.redact import HIDDEN, redact, redact_report
+from runbell.core.redact import HIDDEN, redact, redact_report, without_colours
 from runbell.core.runs import MAX_LOG_END, JobRef, NodeReport, NodeStatus, RunReport, RunState, StepReport, Trigger
 
 SAMPLES = Path(__file__).parents[2] / "data" / "dbt"
@@ -190,3 +190,24 @@ def test_masking_never_makes_a_text_too_long() -> None:
     assert len(masked.encode()) <= MAX_LOG_END
     assert masked.startswith(f"pwd={HIDDEN}\n")
     assert redact_report(replace(report, log_end="")).log_end == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\x1b[31mERROR\x1b[0m in \x1b[1;38;5;4mmodel\x1b[m", "ERROR in model"),
+        ("\x1b]8;;https://acme.test\x1b\\run\x1b]8;;\x07 done\x1b[2K", "run done"),
+        ("array[0m] costs 5[31m", "array[0m] costs 5[31m"),
+        ("cut \x1b[3", "cut [3"),
+    ],
+)
+def test_terminals_colours_go_and_nothing_else(text: str, plain: str) -> None:
+    assert without_colours(text) == plain
+
+
+def test_a_report_comes_in_without_colours_and_they_hide_no_secret() -> None:
+    node = NodeReport("model.shop.a", NodeStatus.ERROR, message=f"\x1b[31mpass\x1b[0mword={S}\x1b[0m")
+    step = StepReport(1, "dbt build", exit_code=1, nodes=(node,))
+    report = RunReport("k", RunState.STARTED, JobRef("p", "e", "j"), NOW, log_end="\x1b[32mPASS=1\x1b[0m", steps=(step,))
+    masked = redact_report(report)
+    assert (masked.log_end, masked.steps[0].nodes[0].message) == ("PASS=1", f"password={HIDDEN}")
