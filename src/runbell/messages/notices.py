@@ -68,10 +68,18 @@ def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
             )
             return (said, why)
         case Notice.EXTERNAL_UNSUBSCRIBED:
-            return words.line(
-                "{address} unsubscribed from email notifications. Its rules are gone; within 24 hours that can be undone on the page of the unsubscribe link.",
-                address=address,
-            )
+            return (_unsubscribed(facts, address, words), " ", words.say("The rules can be set again in the notification settings."))
+
+
+def _unsubscribed(facts: NoticeFacts, address: str, words: Words) -> str:
+    job, environment = (isolated(one_line(name)) for name in (facts.job, facts.environment))
+    if facts.job:
+        return words.say(
+            "{address} unsubscribed from messages about {job} in {environment}.", address=address, job=job, environment=environment
+        )
+    if facts.environment:
+        return words.say("{address} unsubscribed from messages about all jobs of {environment}.", address=address, environment=environment)
+    return words.say("{address} unsubscribed from all email notifications.", address=address)
 
 
 def _facts(facts: NoticeFacts, words: Words) -> tuple[Fact, ...]:

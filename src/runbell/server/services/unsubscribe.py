@@ -1,7 +1,10 @@
 """Unsubscribing: the link in every mail, the member's own button, and the way back for 24 hours.
 
-One click means everything to this address from this account (https://www.rfc-editor.org/rfc/rfc8058). Whoever holds the
-link may stop mail to its address and take that back, and nothing else.
+One click means everything to this address from this account (https://www.rfc-editor.org/rfc/rfc8058); the page offers less.
+Whoever holds the link may stop mail to its address and take that back, and nothing else.
+
+A rule for all jobs of an environment has no exceptions. To stop one job of it, the rule becomes one rule for each other job there
+is now: what was asked for happens, and the page says that jobs which appear later are not among them.
 """
 
 import base64
@@ -9,33 +12,68 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from runbell.core.permissions import Action
-from runbell.server.db.models import Destination, Environment, Job, Member, Rule, State, Unsubscription
-from runbell.server.services import audit
+from runbell.server.db.models import Delivery, Destination, Environment, Job, Member, Rule, State, Unsubscription
+from runbell.server.db.models.deliveries import Purpose
+from runbell.server.services import audit, limits, notices
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import address_of
 
 UNDO_FOR = timedelta(hours=24)
-EVERYTHING = "everything"
 TOKEN_LENGTH = 22  # base64 characters: 132 bits
+CHANGES_A_MINUTE = 20  # of one address, through its links
 _KIND = "email"
+
+
+class Scope(StrEnum):
+    JOB = "job"
+    ENVIRONMENT = "environment"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What can be stopped: `rules` go. `jobs`: how many jobs it is about.
+
+    `others`: for one job, how many others get a rule of their own, because a rule for all jobs of their environment goes.
+    """
+
+    scope: Scope
+    rules: int
+    name: str = ""
+    environment: str = ""
+    jobs: int = 0
+    others: int = 0
+    is_for_new_jobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What an unsubscribe page says of an address. `undo_until` is set while what was removed can come back."""
+    """What an unsubscribe page says of an address. `undo_until` is set while what was removed can come back.
+
+    `rules` are those there are now, `removed` and `scope` tell of the last unsubscribing that can be undone.
+    """
 
     address: str
     account: str
     rules: int
     removed: int
     undo_until: datetime | None
+    scope: str = Scope.EVERYTHING
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    at: datetime
+    scope: str
 
 
 def unsubscribe_url(destination: Destination, job_id: int) -> str:
@@ -44,31 +82,45 @@ def unsubscribe_url(destination: Destination, job_id: int) -> str:
     return f"{settings.RUNBELL_PUBLIC_URL}/u/{destination.public_id}/{job_id}/{token}"
 
 
-def subscription(public_id: str, token: str, *, now: datetime) -> Subscription:
+def subscription(public_id: str, token: str, job_id: int, *, now: datetime) -> Subscription:
     """Changes nothing. Raises `NotThere` for a link that we did not make, or that is void."""
-    return _subscription(_destination(public_id, token), now)
+    destination = _destination(public_id, token)
+    return _subscription(destination, now, _job(destination, job_id))
 
 
 @transaction.atomic
-def unsubscribe(public_id: str, token: str, *, now: datetime) -> Subscription:
-    """Removes every rule of the link's address. A second time finds nothing left and says the same."""
+def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: datetime) -> Subscription:
+    """Stops what `scope` says. A second time finds nothing left and says the same.
+
+    Raises `ValueError` when the link offers no such scope, and `TooMany`.
+    """
     destination = _locked(_destination(public_id, token))
-    _remove(destination, None, now)
-    return _subscription(destination, now)
+    limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
+    job = _job(destination, job_id)
+    if Scope(scope) is not Scope.EVERYTHING and job is None:
+        raise ValueError(scope)
+    _remove(destination, Scope(scope), job, None, now)
+    return _subscription(destination, now, job)
 
 
 @transaction.atomic
-def undo(public_id: str, token: str, *, now: datetime) -> Subscription:
+def undo(public_id: str, token: str, *, now: datetime) -> None:
     destination = _locked(_destination(public_id, token))
+    limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     _restore(destination, None, now)
-    return _subscription(destination, now)
+
+
+def last_unsubscribed(destination: Destination) -> Unsubscribed | None:
+    """For whoever sets new rules: this address unsubscribed by its own wish, and nobody took that back."""
+    last = destination.unsubscriptions.filter(undone_at=None).order_by("-at", "-pk").first()
+    return Unsubscribed(last.at, last.scope) if last else None
 
 
 @transaction.atomic
 def unsubscribe_self(actor: Actor, *, now: datetime) -> None:
     """The signed-in member's own address, whatever else they may change."""
     for destination in _own(actor):
-        _remove(destination, actor, now)
+        _remove(destination, Scope.EVERYTHING, None, actor, now)
 
 
 @transaction.atomic
@@ -115,14 +167,78 @@ def _locked(destination: Destination) -> Destination:
     return destination
 
 
-def _remove(destination: Destination, actor: Actor | None, now: datetime) -> None:
-    removed = [list(row) for row in destination.rules.order_by("pk").values_list("job", "environment", "outcome", "set_by")]
-    if not removed:
+def _job(destination: Destination, job_id: int) -> Job | None:
+    """The link's job, which its token does not cover: only one that this address was told of, so that nobody learns other names."""
+    told = Delivery.objects.filter(destination=destination, purpose=Purpose.RUN, run__job=job_id)
+    job = Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
+    return job if job and (destination.rules.filter(job=job).exists() or told.exists()) else None
+
+
+def _rules_in(destination: Destination, scope: Scope, job: Job | None) -> QuerySet[Rule]:
+    """The rules that go."""
+    if job is None or scope is Scope.EVERYTHING:
+        return destination.rules.all()
+    covers = Q(environment=job.environment_id)
+    return destination.rules.filter(covers | (Q(job=job) if scope is Scope.JOB else Q(job__environment=job.environment_id)))
+
+
+def _siblings(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(environment=job.environment_id, state=State.ACTIVE).exclude(pk=job.pk)
+
+
+def _choices(destination: Destination, job: Job | None, total: int) -> tuple[Choice, ...]:
+    everything = Choice(Scope.EVERYTHING, total)
+    if job is None:
+        return (everything,)
+    others = _siblings(job).count()
+    is_for_new_jobs = destination.rules.filter(environment=job.environment_id).exists()
+    one, all_of_it = (_rules_in(destination, scope, job).count() for scope in (Scope.JOB, Scope.ENVIRONMENT))
+    offered = (
+        Choice(Scope.JOB, one, job.name, job.environment.name, 1, others if is_for_new_jobs else 0, is_for_new_jobs),
+        Choice(Scope.ENVIRONMENT, all_of_it, job.environment.name, job.environment.name, others + 1, 0, is_for_new_jobs),
+    )
+    return (*(choice for choice in offered if choice.rules), everything)
+
+
+def _remove(destination: Destination, scope: Scope, job: Job | None, actor: Actor | None, now: datetime) -> None:
+    rules = list(_rules_in(destination, scope, job).order_by("pk"))
+    if not rules:
         return
-    destination.rules.all().delete()
-    Unsubscription.objects.create(destination=destination, at=now, scope=EVERYTHING, rules=removed)
+    before = destination.rules.count()
+    is_first = not destination.unsubscriptions.filter(at__gt=now - UNDO_FOR).exists()
+    _rules_in(destination, scope, job).delete()
+    if scope is Scope.JOB and job:
+        _spread([rule for rule in rules if rule.environment_id], job, now)
+    removed = [[rule.job_id, rule.environment_id, rule.outcome, rule.set_by_id] for rule in rules]
+    Unsubscription.objects.create(destination=destination, at=now, scope=scope, rules=removed)
     _touch(destination, now)
-    _record(destination, actor, "email.unsubscribe", now, before={"rules": len(removed)}, after={"rules": 0})
+    after = {"rules": destination.rules.count(), "scope": scope.value, "of": _name(scope, job)}
+    _record(destination, actor, "email.unsubscribe", now, before={"rules": before}, after=after)
+    if destination.member_id is None and is_first:
+        notices.tell_unsubscribed(
+            destination,
+            job=job if scope is Scope.JOB else None,
+            environment=job.environment if job and scope is not Scope.EVERYTHING else None,
+            now=now,
+        )
+
+
+def _name(scope: Scope, job: Job | None) -> str:
+    return "" if job is None or scope is Scope.EVERYTHING else job.name if scope is Scope.JOB else job.environment.name
+
+
+def _spread(rules: list[Rule], job: Job, now: datetime) -> None:
+    """What all jobs of the environment had goes on for the others. The moment says later which rules came of this, see `_restore`."""
+    others = list(_siblings(job).values_list("pk", flat=True)) if rules else []
+    Rule.objects.bulk_create(
+        (
+            Rule(destination_id=rule.destination_id, job_id=other, outcome=rule.outcome, set_by_id=rule.set_by_id, set_at=now)
+            for rule in rules
+            for other in others
+        ),
+        batch_size=1_000,
+        ignore_conflicts=True,
+    )
 
 
 def _restore(destination: Destination, actor: Actor | None, now: datetime) -> None:
@@ -132,6 +248,9 @@ def _restore(destination: Destination, actor: Actor | None, now: datetime) -> No
         return
     last.undone_at = now
     last.save(update_fields=["undone_at"])
+    if last.scope == Scope.JOB:
+        environments = [environment for _, environment, _, _ in last.rules if environment]
+        destination.rules.filter(set_at=last.at, job__environment__in=environments).delete()
     Rule.objects.bulk_create(_rules_of(last, destination, now), ignore_conflicts=True)
     _touch(destination, now)
     _record(destination, actor, "email.unsubscribe_undo", now, before={}, after={"rules": destination.rules.count()})
@@ -164,7 +283,7 @@ def _undoable(destination: Destination, now: datetime) -> Unsubscription | None:
     return destination.unsubscriptions.filter(undone_at=None, at__gt=now - UNDO_FOR).order_by("-at", "-pk").first()
 
 
-def _subscription(destination: Destination, now: datetime) -> Subscription:
+def _subscription(destination: Destination, now: datetime, job: Job | None = None) -> Subscription:
     rules = destination.rules.count()
     last = _undoable(destination, now)
     return Subscription(
@@ -173,6 +292,8 @@ def _subscription(destination: Destination, now: datetime) -> Subscription:
         rules=rules,
         removed=len(last.rules) if last else 0,
         undo_until=last.at + UNDO_FOR if last else None,
+        scope=last.scope if last else Scope.EVERYTHING,
+        choices=_choices(destination, job, rules),
     )
 
 

@@ -16,6 +16,7 @@ from runbell.core.runs import Outcome
 from runbell.server.services import unsubscribe as service
 from runbell.server.services.access import NotThere
 from runbell.server.services.job_pages import own_rules
+from runbell.server.services.limits import TooMany
 from runbell.server.web.edge import Page, member_page
 
 LinkView = Callable[[HttpRequest, str, int, str], HttpResponse]
@@ -31,6 +32,8 @@ def _link(view: LinkView) -> LinkView:
             response = view(request, public_id, job_id, token)
         except NotThere:
             return render(request, "runbell/unsubscribe_void.html", status=404)
+        except TooMany:
+            return render(request, "runbell/unsubscribe_wait.html", status=429)
         add_never_cache_headers(response)
         response["Referrer-Policy"] = "no-referrer"
         return response
@@ -41,13 +44,21 @@ def _link(view: LinkView) -> LinkView:
 @_link
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
-    """GET only asks, since mail scanners follow links; POST acts at once, also with ``List-Unsubscribe=One-Click`` (RFC 8058)."""
-    if request.method == "POST":
-        found = service.unsubscribe(public_id, token, now=timezone.now())
-    else:
-        found = service.subscription(public_id, token, now=timezone.now())
-    template = "runbell/unsubscribe.html" if found.rules else "runbell/unsubscribe_done.html"
-    return render(request, template, {"found": found})
+    """GET only asks, since mail scanners follow links. POST acts at once: the page's form says what to stop.
+
+    A mail client's ``List-Unsubscribe=One-Click`` says nothing, and means everything (RFC 8058).
+    """
+    if request.method != "POST":
+        found = service.subscription(public_id, token, job_id, now=timezone.now())
+        template = "runbell/unsubscribe.html" if found.rules else "runbell/unsubscribe_done.html"
+        return render(request, template, {"found": found})
+    scope = request.POST.get("scope", service.Scope.EVERYTHING)
+    try:
+        found = service.unsubscribe(public_id, token, job_id, scope, now=timezone.now())
+    except ValueError:
+        found = service.subscription(public_id, token, job_id, now=timezone.now())
+        return render(request, "runbell/unsubscribe.html", {"found": found, "is_wrong": True}, status=400)
+    return render(request, "runbell/unsubscribe_done.html", {"found": found, "stopped": scope})
 
 
 @_link
