@@ -1,0 +1,246 @@
+"""Every URL of the server, who may use it and how it answers them: the table behind test_walk.py and docs/reference/permissions.md.
+
+A new URL needs a `Row` here, and a value in `Stage.values` for a new kind of id in its path.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from runbell.core.permissions import Action, Role, may
+from runbell.core.runs import Outcome
+from runbell.server.db.models import Delivery, Destination, MailboxItem, Run
+from runbell.server.services.unsubscribe import unsubscribe_url
+from tests.server.people import Acme
+
+
+class Open(Enum):
+    """Doors that ask for no action of the table of roles."""
+
+    EVERYBODY = "everybody"
+    SIGNED_IN = "everybody who is signed in"
+    MEMBERS = "every member of the account"
+    VISITORS = "visitors; members are sent on"
+
+
+STRANGER, VISITOR = "member of another account", "signed out"
+PEOPLE: tuple[Role | str, ...] = (*Role, STRANGER, VISITOR)
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`GET`, `POST`, `DELETE`: the status for those who may. One route has several rows when its methods ask for different rights."""
+
+    route: str
+    who: Action | Open
+    GET: int | None = None
+    POST: int | None = None
+    DELETE: int | None = None
+    data: Fields | Callable[["Stage"], Fields] = field(default_factory=dict)  # of the POST
+    path: str = ""  # when the route is a regular expression
+    is_exempt: bool = False  # from CSRF, since a token in the path or the header is the right
+    is_hidden: bool = False  # members without the right are told there is no such thing
+
+    @property
+    def is_api(self) -> bool:
+        return self.route.startswith("api/")
+
+    @property
+    def methods(self) -> dict[str, int]:
+        named = {"GET": self.GET, "POST": self.POST, "DELETE": self.DELETE}
+        return {method: status for method, status in named.items() if status}
+
+    @property
+    def keys(self) -> list[str]:
+        """What its path names beside the account."""
+        return [key for key in re.findall(r"<\w+:(\w+)>", self.route) if key != "account_id"]
+
+    def fields(self, stage: "Stage") -> Fields:
+        return self.data(stage) if callable(self.data) else self.data
+
+    def url(self, values: Mapping[str, Any]) -> str:
+        return "/" + (self.path or re.sub(r"<\w+:(\w+)>", lambda found: str(values[found[1]]), self.route))
+
+    def status(self, person: Role | str, method: str) -> int:
+        """What `person` gets."""
+        good = self.methods[method]
+        if self.who is Open.EVERYBODY:
+            return good
+        if self.who is Open.VISITORS:
+            return good if person == VISITOR else 302
+        if person == VISITOR:
+            return 401 if self.is_api else 302
+        if self.who is Open.SIGNED_IN:
+            return good
+        if not isinstance(person, Role):
+            return 404 if "account_id" in self.route else good  # a token leads to its own account
+        return good if self.who is Open.MEMBERS or may(person, self.who) else 404 if self.is_hidden else 403
+
+
+V2 = "api/v2/accounts/<int:account_id>"
+
+
+def _notification(stage: "Stage") -> Fields:
+    return {
+        "type": 4,
+        "external_email": "pager@partner.example",
+        **{key: [] for key in ("on_cancel", "on_failure", "on_success", "on_warning")},
+    }
+
+
+def _report(stage: "Stage") -> Fields:
+    job = {"project": "shop", "environment": "Production", "name": "nightly"}
+    return {"key": "walk", "state": "started", "job": job, "started_at": "2026-11-24T02:00:00Z"}
+
+
+ROWS = (
+    # Pages of an account.
+    Row("a/<int:account_id>/", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/jobs/<int:job_id>", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/runs/<int:run_id>", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/deliveries", Action.SEE_DELIVERIES, GET=200),
+    Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
+    Row("a/<int:account_id>/mailbox/<int:item_id>", Action.READ_MAILBOX, GET=200),
+    Row("a/<int:account_id>/mailbox/<int:item_id>/html", Action.READ_MAILBOX, GET=200),
+    # Notification settings.
+    Row("a/<int:account_id>/settings/notifications/email", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/settings/notifications/email/unsubscribe", Action.UNSUBSCRIBE_SELF, POST=302),
+    Row("a/<int:account_id>/settings/notifications/email/undo", Action.UNSUBSCRIBE_SELF, POST=302),
+    # The member's own profile.
+    Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
+    Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
+    # Without an account.
+    Row("", Open.SIGNED_IN, GET=302),
+    Row("mailbox", Open.SIGNED_IN, GET=302),
+    Row("healthz", Open.EVERYBODY, GET=200),
+    Row("readyz", Open.EVERYBODY, GET=200),
+    Row("language/setlang/", Open.EVERYBODY, POST=302, data={"language": "ru"}),
+    Row("u/<str:public_id>/<int:job_id>/<str:token>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
+    Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
+    # Signing in, by allauth.
+    Row("account/login/", Open.VISITORS, GET=200, POST=200),
+    Row("account/logout/", Open.SIGNED_IN, GET=200, POST=302),
+    Row("account/inactive/", Open.EVERYBODY, GET=200),
+    Row("account/signup/", Open.VISITORS, GET=200),
+    Row("account/reauthenticate/", Open.SIGNED_IN, GET=200, POST=200),
+    Row("account/email/", Open.SIGNED_IN, GET=200),
+    Row("account/confirm-email/", Open.EVERYBODY, GET=200),
+    Row("account/^confirm-email/(?P<key>[-:\\w]+)/$", Open.EVERYBODY, GET=200, path="account/confirm-email/none/"),
+    Row("account/password/change/", Open.SIGNED_IN, GET=200, POST=200),
+    Row("account/password/set/", Open.SIGNED_IN, GET=302),
+    Row("account/password/reset/", Open.EVERYBODY, GET=200, POST=200),
+    Row("account/password/reset/done/", Open.EVERYBODY, GET=200),
+    Row(
+        "account/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        Open.EVERYBODY,
+        GET=200,
+        POST=200,
+        path="account/password/reset/key/1-none/",
+    ),
+    Row("account/password/reset/key/done/", Open.EVERYBODY, GET=200),
+    Row("account/login/code/confirm/", Open.EVERYBODY, GET=302),
+    # The dbt Admin API; each of these also without the last slash.
+    Row("api/v2/", Open.EVERYBODY, GET=404, is_exempt=True),
+    Row("api/v2/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
+    Row("api/v2/accounts/", Open.SIGNED_IN, GET=200, is_exempt=True),
+    Row("api/v2/whoami/", Open.SIGNED_IN, GET=200, is_exempt=True),
+    Row("api/v2/<path:rest>", Open.SIGNED_IN, GET=404, is_exempt=True),
+    Row(f"{V2}/notifications/", Action.UNSUBSCRIBE_SELF, GET=200, is_exempt=True),
+    Row(f"{V2}/notifications/", Action.SET_ANY_NOTIFICATIONS, POST=201, data=_notification, is_exempt=True),
+    Row(
+        f"{V2}/notifications/<int:key>/",
+        Action.SET_ANY_NOTIFICATIONS,
+        GET=200,
+        POST=200,
+        DELETE=204,
+        data=_notification,
+        is_exempt=True,
+        is_hidden=True,
+    ),
+    *(Row(f"{V2}/{name}/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
+    *(Row(f"{V2}/{name}/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
+    # Runbell's own API.
+    Row("api/", Open.EVERYBODY, GET=404, is_exempt=True),
+    Row("api/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
+    Row("api/runbell/v1/runs", Action.REPORT_RUNS, POST=201, data=_report, is_exempt=True),
+    Row("api/runbell/v1/runs:batch", Open.SIGNED_IN, POST=200, data={"reports": []}, is_exempt=True),
+    Row("api/runbell/v1/check", Open.SIGNED_IN, GET=200, is_exempt=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One of each thing that a path can name."""
+
+    shop: Acme
+    run: Run
+    item: MailboxItem
+    external: Destination
+
+    def values(self, route: str) -> dict[str, Any]:
+        account, job = self.shop.account, self.shop.job
+        link = unsubscribe_url(self.external, job.pk)
+        _, public_id, _, token = link.removeprefix("http://").split("/", 1)[1].split("/")
+        kind = route.rsplit("/", 3)[-3] if "<int:key>" in route else ""
+        keys = {"projects": job.environment.project_id, "environments": job.environment_id, "jobs": job.pk, "runs": self.run.pk}
+        return {
+            "account_id": account.pk,
+            "job_id": job.pk,
+            "run_id": self.run.pk,
+            "item_id": self.item.pk,
+            "public_id": public_id,
+            "token": token,
+            "rest": "nothing",
+            "key": keys.get(kind, self.external.pk),
+        }
+
+
+def set_stage(shop: Acme) -> Stage:
+    now = timezone.now()
+    external = Destination.objects.create(
+        account=shop.account,
+        kind="email",
+        address="ops@partner.example",
+        address_key="ops@partner.example",
+        public_id="ops",
+        created_at=now,
+        updated_at=now,
+    )
+    shop.rule(external, Outcome.FAILED)
+    run = Run.objects.create(
+        account=shop.account, job=shop.job, state="started", started_at=now - timedelta(minutes=5), received_at=now - timedelta(minutes=5)
+    )
+    delivery = Delivery.objects.create(
+        account=shop.account, destination=external, run=run, purpose="run", state="sent", created_at=now, due_at=now
+    )
+    item = MailboxItem.objects.create(
+        account=shop.account,
+        delivery=delivery,
+        recipient=external.address,
+        subject="FAILED",
+        content=b"Subject: FAILED\n\nIt failed.\n",
+        at=now,
+    )
+    return Stage(shop, run, item, external)
+
+
+def routes() -> set[str]:
+    """Every route there is; one that differs by its last slash alone counts once."""
+    found = set(_walk(get_resolver().url_patterns, ""))
+    return {route for route in found if f"{route}/" not in found}
+
+
+def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns, route)
+        else:
+            yield route
