@@ -80,3 +80,8 @@ def may(role: Role, action: Action, token: frozenset[Permission] | None = None) 
     if action not in ALLOWED[role]:
         return False
     return token is None or _NEEDS.get(action, Permission.ADMIN) in token
+
+
+def useful_permissions(role: Role) -> frozenset[Permission]:
+    """The permissions through which a token of a member in `role` can do anything at all."""
+    return frozenset(_NEEDS.get(action, Permission.ADMIN) for action in ALLOWED[role])

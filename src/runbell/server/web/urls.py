@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from runbell.server.web import deliveries, home, jobs, mailbox, profile, runs, unsubscribe
+from runbell.server.web import deliveries, home, jobs, mailbox, profile, runs, tokens, unsubscribe
 
 _account = [
     path("", home.home, name="home"),
@@ -17,6 +17,8 @@ _account = [
     path("settings/notifications/email/undo", unsubscribe.undo_mine, name="undo_mine"),
     path("settings/profile", profile.profile, name="profile"),
     path("settings/profile/theme", profile.theme, name="theme"),
+    path("settings/tokens", tokens.tokens, name="tokens"),
+    path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
 ]
 
 urlpatterns = [
