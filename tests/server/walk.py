@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Delivery, Destination, MailboxItem, Run
+from runbell.server.db.models import Delivery, Destination, MailboxItem, Run, Token
 from runbell.server.services.unsubscribe import unsubscribe_url
 from tests.server.people import Acme
 
@@ -95,6 +95,10 @@ def _notification(stage: "Stage") -> Fields:
     }
 
 
+def _token(stage: "Stage") -> Fields:
+    return {"name": "walk", "can": "report", "member": stage.shop.admin.pk}
+
+
 def _report(stage: "Stage") -> Fields:
     job = {"project": "shop", "environment": "Production", "name": "nightly"}
     return {"key": "walk", "state": "started", "job": job, "started_at": "2026-11-24T02:00:00Z"}
@@ -116,6 +120,9 @@ ROWS = (
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
+    # Account settings.
+    Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
+    Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
     # Without an account.
     Row("", Open.SIGNED_IN, GET=302),
     Row("mailbox", Open.SIGNED_IN, GET=302),
@@ -195,6 +202,7 @@ class Stage:
             "job_id": job.pk,
             "run_id": self.run.pk,
             "item_id": self.item.pk,
+            "token_id": Token.objects.get(account=account, name="ci").pk,
             "public_id": public_id,
             "token": token,
             "rest": "nothing",
