@@ -12,9 +12,11 @@ from pytest_django import DjangoDbBlocker
 
 from runbell.core.permissions import Role
 from tests.browser.desk import Desk
+from tests.browser.pages import furnish
 from tests.browser.people import People, make_people
 from tests.browser.watch import Watch
 from tests.e2e.stage import Server, running
+from tests.server.walk import Stage, set_stage
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE = 30_000  # ms until something that should be on a page is given up
@@ -31,7 +33,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 class PageAs(Protocol):
     def __call__(
-        self, role: Role | None, *, language: str = "en", theme: str = "light", width: int = 1280, script: bool = True
+        self,
+        role: Role | None,
+        *,
+        of: People | None = None,
+        language: str = "en",
+        theme: str = "light",
+        width: int = 1280,
+        script: bool = True,
     ) -> Page: ...
 
 
@@ -64,6 +73,20 @@ def people(server: Server, desk: Desk) -> People:
     return make_people(server, desk)
 
 
+@pytest.fixture(scope="session")
+def furnished(server: Server, desk: Desk) -> People:
+    """Something of everything, to look at: tests that change something take `people`."""
+    people = make_people(server, desk)
+    furnish(people)
+    return people
+
+
+@pytest.fixture(scope="session")
+def stage(furnished: People, desk: Desk) -> Stage:
+    """One of each thing that a URL names."""
+    return desk.do(lambda: set_stage(furnished.acme))
+
+
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     watch = Watch()
@@ -72,11 +95,19 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def page_as(browser: Browser, server: Server, people: People, watch: Watch) -> Iterator[PageAs]:
+def page_as(browser: Browser, server: Server, watch: Watch, request: pytest.FixtureRequest) -> Iterator[PageAs]:
     """A page of a browser of their own, signed in as the member in this role, or with None as a visitor."""
     contexts = []
 
-    def open_page(role: Role | None, *, language: str = "en", theme: str = "light", width: int = 1280, script: bool = True) -> Page:
+    def open_page(
+        role: Role | None,
+        *,
+        of: People | None = None,
+        language: str = "en",
+        theme: str = "light",
+        width: int = 1280,
+        script: bool = True,
+    ) -> Page:
         context = browser.new_context(
             base_url=server.url,
             color_scheme="dark" if theme == "dark" else "light",
@@ -89,6 +120,7 @@ def page_as(browser: Browser, server: Server, people: People, watch: Watch) -> I
         context.set_default_timeout(PATIENCE)
         watch.over(context)
         if role:
+            people: People = of or request.getfixturevalue("people")
             people.change(role, language=language)
             context.add_cookies([{"name": "runbell_session", "value": people.session(role), "url": server.url}])
         return context.new_page()
