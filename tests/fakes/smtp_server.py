@@ -65,6 +65,7 @@ class Session:
 
 class SmtpServer:
     """`say(point, reply, …)` queues what it answers next at a point, `always` what it answers from now on; else all is well.
+    `refuse` is about one address.
 
     `wait_for(n)` returns once `n` mails are there. `credentials`: a user and password it insists on.
     """
@@ -87,6 +88,7 @@ class SmtpServer:
         self._keeps = keeps
         self._next: dict[str, deque[str]] = defaultdict(deque)
         self._always: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
         self._news = threading.Condition()
         self._open: set[socket.socket] = set()
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -112,6 +114,12 @@ class SmtpServer:
     def always(self, point: str, reply: str) -> None:
         assert point in POINTS
         self._always[point] = reply
+
+    def refuse(self, address: str, reply: str) -> None:
+        self._refused[address] = reply
+
+    def accept(self, address: str) -> None:
+        del self._refused[address]
 
     def wait_for(self, count: int, timeout: float = 30) -> list[Mail]:
         with self._news:
@@ -204,6 +212,8 @@ class SmtpServer:
             case "MAIL":
                 session.sender, session.recipients = _address(rest), []
                 self._answer(session, "mail")
+            case "RCPT" if reply := self._refused.get(_address(rest)):
+                session.connection.sendall(reply.encode() + b"\r\n")
             case "RCPT":
                 if self._answer(session, "rcpt") < 300:
                     session.recipients.append(_address(rest))

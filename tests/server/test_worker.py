@@ -36,7 +36,7 @@ from tests.server.people import Acme, acme
 Answer = Callable[[str], Verdict]
 DOWN = Retry(Because("smtp_unreachable"), is_transport=True)
 LATER = Retry(Because("smtp_later", {"code": 451}))
-NOBODY = Dead(Because("smtp_address_unknown", {"code": 550}), disable=True)
+NOBODY = Dead(Because("smtp_address_unknown", {"code": 550}), is_refusal=True)
 
 
 @dataclass
@@ -145,29 +145,18 @@ def test_tries_used_up_is_dead_with_its_reason(shop: Acme, settings: Settings) -
     assert Destination.objects.get().refusals == 0
 
 
-def test_an_unknown_address_disables_its_destination_and_what_waits_for_it_is_suppressed(shop: Acme) -> None:
+def test_what_waits_for_a_destination_that_is_switched_off_is_suppressed(shop: Acme) -> None:
     destination = shop.destination()
+    Destination.objects.update(refusals=2)
     first, second = queue(shop, destination)[0], queue(shop, destination, due_at=datetime.now(UTC) + timedelta(seconds=0.3))[0]
     work(Post(lambda _: NOBODY), all_are("dead", "suppressed"))
     destination.refresh_from_db()
-    assert (destination.refusals, destination.disabled_because) == (1, NOBODY.because.to_json())
+    assert (destination.refusals, destination.disabled_because) == (3, NOBODY.because.to_json())
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.state, second.state) == ("dead", "suppressed")
     assert second.last_because is not None
     assert second.last_because["code"] == "destination_disabled"
-
-
-def test_one_refused_message_leaves_its_destination_alone_and_the_next_sent_one_clears_it(shop: Acme) -> None:
-    destination = shop.destination()
-    queue(shop, destination)
-    work(Post(lambda _: Dead(Because("smtp_message_refused"))), all_are("dead"))
-    destination.refresh_from_db()
-    assert (destination.refusals, destination.disabled_because) == (1, None)
-    queue(shop, destination)
-    work(Post(), all_are("dead", "sent"))
-    destination.refresh_from_db()
-    assert destination.refusals == 0
 
 
 @pytest.mark.parametrize("change", ["deleted", "disabled", "inactive"])

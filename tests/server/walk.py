@@ -117,6 +117,12 @@ ROWS = (
     Row("a/<int:account_id>/settings/notifications/email", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/settings/notifications/email/unsubscribe", Action.UNSUBSCRIBE_SELF, POST=302),
     Row("a/<int:account_id>/settings/notifications/email/undo", Action.UNSUBSCRIBE_SELF, POST=302),
+    Row(
+        "a/<int:account_id>/settings/notifications/lift",
+        Action.SET_ANY_NOTIFICATIONS,
+        POST=302,
+        data=lambda stage: {"destination": stage.external.pk},
+    ),
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),

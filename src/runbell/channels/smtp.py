@@ -92,7 +92,7 @@ class SmtpConnection:
         """One try. A kept connection that turns out to be gone is reopened once: nothing was sent on it yet."""
         recipient = wire_address(settings["address"])
         if not is_mailbox(recipient):
-            return Dead(Because("smtp_address_unknown"), disable=True)
+            return Dead(Because("smtp_address_unknown"), is_refusal=True)
         if self._smtp and self._clock() - self._used_at > IDLE:
             self.close()
         is_kept = self._smtp is not None

@@ -89,8 +89,8 @@ def of_sender(reply: Reply) -> Verdict:
 
 
 def of_recipient(reply: Reply) -> Verdict:
-    """After RCPT."""
-    return _of_common(reply) or Dead(reply.because("smtp_recipient_refused"))
+    """After RCPT. x.7.x is policy: a relay that may not be used refuses everybody, and nobody's address is wrong."""
+    return _of_common(reply) or Dead(reply.because("smtp_recipient_refused"), is_refusal=not reply.enhanced.startswith("5.7"))
 
 
 def of_message(reply: Reply) -> Verdict:
@@ -110,5 +110,5 @@ def _of_common(reply: Reply) -> Verdict | None:
     # A bare 550 is said of policy as well as of unknown users, so only these speak of the address itself: no such mailbox,
     # a null MX that takes no mail at all, moved away (551), no valid name (553).
     if reply.enhanced in ("5.1.1", "5.1.10") or (reply.code in (551, 553) and not reply.enhanced.startswith("5.7")):
-        return Dead(reply.because("smtp_address_unknown"), disable=True)
+        return Dead(reply.because("smtp_address_unknown"), is_refusal=True)
     return None

@@ -16,6 +16,8 @@ LADDER = tuple(timedelta(seconds=s) for s in (0, 5, 30, 120, 600, 1_800, 3_600, 
 """Wait before try n (product promise): at once, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h, 4 h, then dead."""
 JITTER = 0.2
 MAX_AGE = timedelta(hours=24)
+REFUSALS = 3
+"""So often in a row must a destination be refused before nothing more is sent to it: one answer may be the other side's mistake."""
 
 
 class DeliveryState(StrEnum):
@@ -49,13 +51,20 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Never. `disable`: the destination itself is at fault, not this message."""
+    """Never. `is_refusal`: the destination itself is at fault, not this message."""
 
     because: Because
-    disable: bool = False
+    is_refusal: bool = False
 
 
 Verdict = Sent | Retry | Dead
+
+
+def refusals_after(row: int, verdict: Verdict) -> int:
+    """How many refusals of one destination there are in a row. What says nothing about the destination neither counts nor ends it."""
+    if isinstance(verdict, Sent):
+        return 0
+    return row + (isinstance(verdict, Dead) and verdict.is_refusal)
 
 
 @dataclass(frozen=True, slots=True)

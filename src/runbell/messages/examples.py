@@ -242,6 +242,15 @@ UNSUBSCRIBED = NoticeFacts(
     at=NIGHT + timedelta(hours=8),
 )
 
+OUTAGE = NoticeFacts(
+    notice=Notice.OUTAGE,
+    account="Acme Retail",
+    account_id="1",
+    address="",
+    at=NIGHT + timedelta(hours=24),
+    because=Because("too_old", {"last": {"code": "smtp_unreachable", "params": {"text": "Connection refused"}}}),
+)
+
 EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "failed": lambda language: compose_run(FAILED_RUN, language),
     "warned": lambda language: compose_run(WARNED_RUN, language),
@@ -254,5 +263,6 @@ EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "delivery-died": lambda language: compose_notice(DIED, language),
     "address-refused": lambda language: compose_notice(REFUSED, language),
     "unsubscribed": lambda language: compose_notice(UNSUBSCRIBED, language),
+    "outage": lambda language: compose_notice(OUTAGE, language),
 }
 """Each message by its name, in the language asked for."""

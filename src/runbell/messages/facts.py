@@ -93,13 +93,15 @@ class Notice(StrEnum):
     DELIVERY_DIED = "delivery_died"
     ADDRESS_REFUSED = "address_refused"
     EXTERNAL_UNSUBSCRIBED = "external_unsubscribed"
+    OUTAGE = "outage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeFacts:
-    """News for the admins about a destination: `address` is how it is described. `because` where there is a reason to tell.
+    """News for the admins about a destination: `address` is how it is described, empty when it is about all of them.
 
-    `job`, `environment` and `subject` say which message died, `tries` how often it was tried.
+    `because` where there is a reason to tell. `job` and `environment` say which message died, or what was unsubscribed from;
+    `tries` how often it was tried.
     """
 
     notice: Notice

@@ -32,7 +32,8 @@ def compose_test(facts: TestFacts, language: str) -> Message:
 
 def compose_notice(facts: NoticeFacts, language: str) -> Message:
     words = words_in(language)
-    word, address, account = _word(facts, words), isolated(one_line(facts.address)), isolated(one_line(facts.account))
+    word, account = _word(facts, words), isolated(one_line(facts.account))
+    address = isolated(one_line(facts.address)) or words.say("mail server")
     return Message(
         language=words.language,
         tone=Tone.NOTICE,
@@ -53,6 +54,7 @@ def _word(facts: NoticeFacts, words: Words) -> str:
         Notice.DELIVERY_DIED: words.say("NOT DELIVERED"),
         Notice.ADDRESS_REFUSED: words.say("ADDRESS REFUSED"),
         Notice.EXTERNAL_UNSUBSCRIBED: words.say("UNSUBSCRIBED"),
+        Notice.OUTAGE: words.say("NOT DELIVERED"),
     }[facts.notice]
 
 
@@ -61,11 +63,14 @@ def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
     match facts.notice:
         case Notice.DELIVERY_DIED:
             said = words.say("A message to {address} was given up and will not be sent.", address=address)
-            return (said, why)
+            return (said, why, " ", words.say("Nobody is told of it again before a message arrives there."))
         case Notice.ADDRESS_REFUSED:
             said = words.say(
                 "Nothing is sent to {address} any more, until somebody sets it right in the notification settings.", address=address
             )
+            return (said, why)
+        case Notice.OUTAGE:
+            said = words.say("The mail server was out of order for so long that messages were given up. The delivery log says which.")
             return (said, why)
         case Notice.EXTERNAL_UNSUBSCRIBED:
             return (_unsubscribed(facts, address, words), " ", words.say("The rules can be set again in the notification settings."))

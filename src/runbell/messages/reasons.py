@@ -32,6 +32,8 @@ def footer(because: Because, address: str, language: str) -> str:
             )
         case "is_admin":
             return words.say("You get this because {address} belongs to an admin of this account.", address=address)
+        case "set_rules":
+            return words.say("You get this because you chose what is sent there. This message is for {address}.", address=address)
         case _:
             return words.say("This message is for {address}. {reason}", address=address, reason=reason(because, language))
 
@@ -126,6 +128,7 @@ SENTENCES: dict[str, Sentence] = {
     # messages of other kinds
     "test_asked": lambda words, params: words.say("{by} asked for a test message.", by=_text(params, "by")),
     "is_admin": lambda words, _: words.say("Admins of the account are told."),
+    "set_rules": lambda words, _: words.say("Whoever chose what is sent to that address is told."),
     # channels.smtp
     "smtp_unreachable": lambda words, params: _answered(words, words.say("The mail server cannot be reached"), params),
     "smtp_tls": lambda words, params: _answered(words, words.say("No secure connection to the mail server"), params),

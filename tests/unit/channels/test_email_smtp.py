@@ -92,7 +92,7 @@ def test_an_international_domain_goes_out_in_ascii(server: SmtpServer, connectio
 def test_what_is_no_address_is_refused_and_never_mended(server: SmtpServer, connection: SmtpConnection, address: str) -> None:
     verdict = connection.send({"address": address}, PAYLOAD, "1.0")
     assert isinstance(verdict, Dead)
-    assert verdict.disable
+    assert verdict.is_refusal
     assert server.commands == []
 
 
@@ -105,7 +105,7 @@ ANSWERS = [
     ("rcpt", "551 user not local", Dead, "smtp_address_unknown", True),
     ("rcpt", "553 mailbox name not allowed", Dead, "smtp_address_unknown", True),
     ("rcpt", "553 5.7.1 sender not permitted", Dead, "smtp_recipient_refused", False),
-    ("rcpt", "550 no", Dead, "smtp_recipient_refused", False),
+    ("rcpt", "550 no", Dead, "smtp_recipient_refused", True),
     ("rcpt", "550 5.7.1 policy", Dead, "smtp_recipient_refused", False),
     ("rcpt", "554 5.7.1 relay access denied", Dead, "smtp_recipient_refused", False),
     ("rcpt", "552 5.2.2 mailbox full", Retry, "smtp_mailbox_full", False),
@@ -125,9 +125,9 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("point", "answer", "kind", "code", "disables"), ANSWERS)
+@pytest.mark.parametrize(("point", "answer", "kind", "code", "is_refusal"), ANSWERS)
 def test_an_answer_about_one_message_leaves_the_lane_open(
-    server: SmtpServer, connection: SmtpConnection, point: str, answer: str, kind: type, code: str, disables: bool
+    server: SmtpServer, connection: SmtpConnection, point: str, answer: str, kind: type, code: str, is_refusal: bool
 ) -> None:
     server.say(point, answer)
     verdict = connection.send(ADA, PAYLOAD, "1.0")
@@ -135,7 +135,7 @@ def test_an_answer_about_one_message_leaves_the_lane_open(
     assert isinstance(verdict, Retry | Dead)
     assert verdict.because.code == code
     assert verdict.because.params["code"] == int(answer[:3])
-    assert getattr(verdict, "disable", False) is disables
+    assert getattr(verdict, "is_refusal", False) is is_refusal
     assert not getattr(verdict, "is_transport", False)
     assert connection.send({"address": "bob@acme.test"}, PAYLOAD, "2.0") == Sent("SINK1")
     assert [mail.recipients for mail in server.wait_for(1)] == [("bob@acme.test",)]

@@ -17,6 +17,7 @@ from runbell.messages.examples import (
     LOST_RUN,
     NIGHT,
     NO_RESULTS_RUN,
+    OUTAGE,
     REFUSED,
     SUCCEEDED_RUN,
     TEST,
@@ -422,10 +423,15 @@ def test_a_test_says_it_is_one() -> None:
 def test_notices_say_what_became_of_whom() -> None:
     died = compose_notice(DIED, "en")
     assert died.subject == "NOT DELIVERED · bob@acme.example · Acme Retail"
-    assert said(died.summary).endswith("Given up after the last try. The mail server said to try later: 451 4.7.1 “greylisted”.")
+    assert "Given up after the last try. The mail server said to try later: 451 4.7.1 “greylisted”." in said(died.summary)
     assert [fact.label for fact in died.facts] == ["When", "Job", "Environment", "Tries"]
     assert died.open_label == "Open the run"
     assert "There is no such address" in said(compose_notice(REFUSED, "en").summary)
     unsubscribed = compose_notice(UNSUBSCRIBED, "ru")
     assert unsubscribed.subject.startswith("ОТПИСКА · data-oncall@")
     assert (unsubscribed.open_label, unsubscribed.run_id) == ("", "")
+    assert "from messages about nightly in Prod" in said(
+        compose_notice(replace(UNSUBSCRIBED, job="nightly", environment="Prod"), "en").summary
+    )
+    assert "about all jobs of Prod" in said(compose_notice(replace(UNSUBSCRIBED, environment="Prod"), "en").summary)
+    assert compose_notice(OUTAGE, "en").subject == "NOT DELIVERED · mail server · Acme Retail"

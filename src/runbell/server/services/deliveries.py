@@ -5,24 +5,28 @@ turn ─claim─> Parcel ─(lane: open, send)─> Result ─turn─> `finish` s
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
-from runbell.core.deliveries import PENDING, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.deliveries import PENDING, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
 from runbell.server.db.bell import open_bell as open_bell
-from runbell.server.db.models import Attempt, Delivery, Destination
+from runbell.server.db.models import Attempt, Delivery
+from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.mailbox import MailboxConnection
 from runbell.server.services.parcels import Parcel, load_parcels, transport
 
 Dice = Callable[[], float]
+NOTICE_MAX_AGE = timedelta(days=30)
+"""News of trouble waits for the end of it: while the mail server is down, nothing else could tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,13 @@ def _turn(parcels: Sequence[Parcel], due: dict[str, datetime]) -> Turn:
 
 
 def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
-    settled = outbox.settle([finish(result, now=now, chance=dice()) for result in results])
-    tried = [result for result in results if result.parcel.id in settled and _is_attempt(result.verdict)]
+    moves = {result.parcel.id: finish(result, now=now, chance=dice()) for result in results}
+    settled = outbox.settle(list(moves.values()))
+    ended = [result for result in results if result.parcel.id in settled]
+    tried = [result for result in ended if _is_attempt(result.verdict)]
     if tried:
         Attempt.objects.bulk_create(map(_attempt, tried))
-        _judge_destinations(tried, now)
+    judge([ending for result in ended if (ending := _ending(result, moves[result.parcel.id]))], now=now)
 
 
 def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
@@ -86,7 +92,7 @@ def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
         now=now,
         chance=chance,
         scale=settings.RUNBELL_TIME_SCALE,
-        max_age=settings.RUNBELL_MAX_AGE,
+        max_age=NOTICE_MAX_AGE if parcel.purpose == Purpose.NOTICE else settings.RUNBELL_MAX_AGE,
     )
     return _move(parcel, step, now, verdict.provider_id if isinstance(verdict, Sent) else "")
 
@@ -125,23 +131,13 @@ def _attempt(result: Result) -> Attempt:
     )
 
 
-def _judge_destinations(results: Sequence[Result], now: datetime) -> None:
-    """A refusal is counted, a hopeless address disabled; one that takes a message again starts anew."""
-    refused = {r.parcel.destination_id: r.verdict for r in results if r.parcel.destination_id and isinstance(r.verdict, Dead)}
-    fine = {r.parcel.destination_id for r in results if isinstance(r.verdict, Sent) and r.parcel.has_refusals}
-    if refused:
-        destinations = list(Destination.objects.select_for_update().filter(pk__in=refused).order_by("pk"))
-        for destination in destinations:
-            _refuse(destination, refused[destination.pk], now)
-        Destination.objects.bulk_update(destinations, ["refusals", "disabled_because", "updated_at"])
-    if fine:
-        Destination.objects.filter(pk__in=[pk for pk in fine if pk and pk not in refused]).update(refusals=0)
-
-
-def _refuse(destination: Destination, dead: Dead, now: datetime) -> None:
-    destination.refusals = min(destination.refusals + 1, 32_767)
-    if dead.disable and not destination.disabled_because:
-        destination.disabled_because, destination.updated_at = dead.because.to_json(), now
+def _ending(result: Result, move: outbox.Move) -> Ending | None:
+    """None as long as it says nothing about the destination: the way of nearly every message."""
+    parcel, verdict = result.parcel, result.verdict
+    is_told = isinstance(verdict, Sent) and parcel.has_trouble
+    if verdict is None or parcel.destination_id is None or not (is_told or move.state is DeliveryState.DEAD):
+        return None
+    return Ending(parcel.destination_id, parcel.id, parcel.purpose, verdict, move.state, move.last_because, result.at)
 
 
 def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> None:

@@ -58,7 +58,7 @@ def queue(
     now: datetime,
     run: Run | None = None,
 ) -> list[Delivery]:
-    """One message per language, one delivery per destination, in the caller's transaction. `run`: what it is an example of."""
+    """One message per language, one delivery per destination, in the caller's transaction. `run`: the one it tells about."""
     languages = {destination.pk: language_of(destination, account) for destination in destinations}
     by_language = {
         language: StoredMessage.objects.create(language=language, body=compose(language).to_json(), created_at=now)

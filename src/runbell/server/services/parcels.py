@@ -42,8 +42,9 @@ class Parcel:
     attempts: int
     created_at: datetime
     last_because: Because | None = None
+    purpose: str = ""
     destination_id: int | None = None
-    has_refusals: bool = False
+    has_trouble: bool = False
     kind: str = "email"
     settings: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes | None = None
@@ -97,6 +98,7 @@ def _bare(delivery: Delivery, claim: str) -> Parcel:
         key=f"{delivery.pk}.{delivery.resends}",
         attempts=delivery.attempts,
         created_at=delivery.created_at,
+        purpose=delivery.purpose,
         last_because=Because.from_json(delivery.last_because) if delivery.last_because else None,
     )
 
@@ -110,7 +112,7 @@ def _parcel(bare: Parcel, delivery: Delivery, message: StoredMessage | None, now
     return replace(
         bare,
         destination_id=destination.pk,
-        has_refusals=destination.refusals > 0,
+        has_trouble=destination.refusals > 0 or destination.trouble_told_at is not None,
         kind=destination.kind,
         settings={**destination.settings, "address": address_of(destination)},
         message_id=message.pk,
@@ -151,8 +153,8 @@ def _reader(delivery: Delivery, destination: Destination, language: str) -> Read
 
 def _recipient(delivery: Delivery, destination: Destination, now: datetime) -> Recipient:
     """A member finds why and settings on our pages; somebody outside has the unsubscribe link alone."""
-    run, base, is_member = delivery.run, _account_url(delivery), destination.member_id is not None
     is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
+    run, base, is_member = delivery.run if is_news else None, _account_url(delivery), destination.member_id is not None
     return Recipient(
         address=address_of(destination),
         because=Because.from_json(delivery.because) if delivery.because else Because("is_admin"),

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from runbell.server.web import deliveries, home, jobs, mailbox, profile, runs, tokens, unsubscribe
+from runbell.server.web import bounces, deliveries, home, jobs, mailbox, profile, runs, tokens, unsubscribe
 
 _account = [
     path("", home.home, name="home"),
@@ -15,6 +15,7 @@ _account = [
     path("settings/notifications/email", unsubscribe.mine, name="mine"),
     path("settings/notifications/email/unsubscribe", unsubscribe.unsubscribe_mine, name="unsubscribe_mine"),
     path("settings/notifications/email/undo", unsubscribe.undo_mine, name="undo_mine"),
+    path("settings/notifications/lift", bounces.lift, name="lift"),
     path("settings/profile", profile.profile, name="profile"),
     path("settings/profile/theme", profile.theme, name="theme"),
     path("settings/tokens", tokens.tokens, name="tokens"),
