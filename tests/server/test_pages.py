@@ -208,7 +208,7 @@ class TestHome:
                 make_run(shop, job=job, ago=ago)
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/")
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(14):
             client.get(f"/a/{shop.account.pk}/")
 
     def test_only_the_last_thirty_runs_are_drawn(self, shop: Acme) -> None:
@@ -275,7 +275,7 @@ class TestRun:
     def test_the_number_of_queries_is_fixed(self, shop: Acme, told: Run, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/runs/{told.pk}")
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(15):
             client.get(f"/a/{shop.account.pk}/runs/{told.pk}")
 
 

@@ -108,6 +108,10 @@ ROWS = (
     # Pages of an account.
     Row("a/<int:account_id>/", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/jobs/<int:job_id>", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/jobs/<int:job_id>/pause", Action.PAUSE, GET=200, POST=302, data={"for": "1h"}),
+    Row("a/<int:account_id>/jobs/<int:job_id>/resume", Action.PAUSE, POST=302),
+    Row("a/<int:account_id>/environments/<int:environment_id>/pause", Action.PAUSE, GET=200, POST=302, data={"for": "1h"}),
+    Row("a/<int:account_id>/environments/<int:environment_id>/resume", Action.PAUSE, POST=302),
     Row("a/<int:account_id>/runs/<int:run_id>", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/deliveries", Action.SEE_DELIVERIES, GET=200),
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
@@ -206,6 +210,7 @@ class Stage:
         return {
             "account_id": account.pk,
             "job_id": job.pk,
+            "environment_id": job.environment_id,
             "run_id": self.run.pk,
             "item_id": self.item.pk,
             "token_id": Token.objects.get(account=account, name="ci").pk,

@@ -30,6 +30,7 @@ class Action(StrEnum):
     SET_OWN_NOTIFICATIONS = "set_own_notifications"
     SET_ANY_NOTIFICATIONS = "set_any_notifications"
     RESEND_DELIVERIES = "resend_deliveries"
+    PAUSE = "pause"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_TOKENS = "manage_tokens"
     MANAGE_JOBS = "manage_jobs"
@@ -46,6 +47,7 @@ SENTENCES = {
     Action.SET_OWN_NOTIFICATIONS: "Set notifications for the own e-mail address.",
     Action.SET_ANY_NOTIFICATIONS: "Set notifications for any member, external address and configured Slack channel.",
     Action.RESEND_DELIVERIES: "Send a delivery again.",
+    Action.PAUSE: "Pause the messages about a job or an environment until a time.",
     Action.MANAGE_MEMBERS: "Invite members, change roles, deactivate members.",
     Action.MANAGE_TOKENS: "Create and revoke tokens.",
     Action.MANAGE_JOBS: "Rename, merge, hide and delete projects, environments and jobs.",
@@ -55,7 +57,7 @@ SENTENCES = {
 
 _VIEWER = frozenset({Action.SEE_JOBS, Action.SEE_DELIVERIES, Action.UNSUBSCRIBE_SELF})
 _DEVELOPER = _VIEWER | {Action.SET_OWN_NOTIFICATIONS, Action.REPORT_RUNS}
-_MANAGER = _DEVELOPER | {Action.SET_ANY_NOTIFICATIONS, Action.RESEND_DELIVERIES}
+_MANAGER = _DEVELOPER | {Action.SET_ANY_NOTIFICATIONS, Action.RESEND_DELIVERIES, Action.PAUSE}
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.VIEWER: _VIEWER,
@@ -72,6 +74,7 @@ _NEEDS: dict[Action, Permission] = {
     Action.SET_OWN_NOTIFICATIONS: Permission.NOTIFICATIONS,
     Action.SET_ANY_NOTIFICATIONS: Permission.NOTIFICATIONS,
     Action.RESEND_DELIVERIES: Permission.NOTIFICATIONS,
+    Action.PAUSE: Permission.NOTIFICATIONS,
 }
 
 

@@ -56,11 +56,13 @@ def decide(
     destinations: Sequence[DestinationFact],
     *,
     also_warned: bool = False,
+    paused: Because | None = None,
 ) -> Decisions:
     """One decision per destination that has any rule for the job.
 
     Rules only add: a job's own rule and the environment's rule never cancel each other. A failed run with warnings is Failed;
-    a destination that chose Warns only is told so in its reason.
+    a destination that chose Warns only is told so in its reason. `paused`: the job or its environment is, so nobody is told; what is
+    silent for a reason of its own keeps that reason, which outlasts the pause.
     """
     silent = {fact.destination_id: fact.silent for fact in destinations}
     by_destination: dict[int, list[RuleFact]] = {}
@@ -71,7 +73,7 @@ def decide(
         match = next((rule for rule in chosen if rule.outcome is outcome), None)
         if match is None:
             not_told.append(Decision(destination_id, send=False, because=_chose_others(chosen, also_warned)))
-        elif reason := silent.get(destination_id):
+        elif reason := silent.get(destination_id) or paused:
             matched.append(Decision(destination_id, send=False, because=reason, rule_id=match.rule_id))
         else:
             because = Because("chose_" + match.scope, {"outcome": outcome.value, "set_by": match.set_by})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runbell.core.because import Because
+from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.messages.labels import chosen
 from runbell.messages.safe import isolated, one_line
@@ -68,6 +69,18 @@ def _chose_others(words: Words, params: Mapping[str, Any]) -> str:
     return words.say("Chose only {outcomes} for this job.", outcomes=words.listed(outcomes))
 
 
+def _paused(words: Words, params: Mapping[str, Any]) -> str:
+    """Until when is a matter of the reader's zone, and stays a parameter."""
+    is_job = params.get("scope") == Scope.JOB
+    jobs = words.say("this job") if is_job else words.say("all jobs of this environment")
+    by = _text(params, "by")
+    return (
+        words.say("Messages about {jobs} were paused, by {by}.", jobs=jobs, by=by)
+        if by
+        else words.say("Messages about {jobs} were paused.", jobs=jobs)
+    )
+
+
 def _killed(words: Words, params: Mapping[str, Any]) -> str:
     """Nothing but the kernel's out-of-memory killer sends signal 9 unasked; whether it did is a guess, and is said as one."""
     if params.get("signal") == signal.SIGKILL:
@@ -98,6 +111,7 @@ SENTENCES: dict[str, Sentence] = {
     "chose_job": _chose("chose_job"),
     "chose_environment": _chose("chose_environment"),
     "chose_others": _chose_others,
+    "paused": lambda words, params: _paused(words, params),
     "also_warned": lambda words, _: words.say("It also warned; you chose Warns only."),
     # core.deliveries
     "too_old": lambda words, params: _last(words, words.say("Given up because it became too old."), params),

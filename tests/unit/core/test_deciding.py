@@ -127,6 +127,7 @@ report_runs                -       x        x      x
 set_own_notifications      -       x        x      x
 set_any_notifications      -       -        x      x
 resend_deliveries          -       -        x      x
+pause                      -       -        x      x
 read_mailbox               -       -        -      x
 manage_members             -       -        -      x
 manage_tokens              -       -        -      x

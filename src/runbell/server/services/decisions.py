@@ -16,6 +16,7 @@ from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Message, Receipt, Rule, Run, State
+from runbell.server.services.pauses import paused_because
 
 SHOWN_NOT_TOLD = 200
 HISTORY = 30
@@ -30,7 +31,8 @@ def decide_run(run: Run, *, now: datetime, account: Account) -> None:
     destinations = {rule.destination_id: rule.destination for rule in rules}
     outcome = Outcome(run.outcome)
     warned = outcome is Outcome.FAILED and any(step.counts.get("warned") for step in run.steps.all())
-    decisions = decide(outcome, map(_rule_fact, rules), [_destination_fact(d) for d in destinations.values()], also_warned=warned)
+    facts = [DestinationFact(destination.pk, silent_because(destination)) for destination in destinations.values()]
+    decisions = decide(outcome, map(_rule_fact, rules), facts, also_warned=warned, paused=paused_because(run.job, now))
     run.decided_at, run.settle_at = now, None
     run.not_told = _not_told(decisions.not_told, destinations, account)
     run.save(update_fields=["decided_at", "settle_at", "not_told"])
@@ -54,13 +56,14 @@ def _rule_fact(rule: Rule) -> RuleFact:
     return RuleFact(rule.pk, rule.destination_id, scope, Outcome(rule.outcome), set_by)
 
 
-def _destination_fact(destination: Destination) -> DestinationFact:
+def silent_because(destination: Destination) -> Because | None:
+    """Why nothing may go there now, if so. `hearing.able` is the same as a condition of the database."""
     member = destination.member
     if member is not None and not (member.is_active and member.user.is_active):
-        return DestinationFact(destination.pk, Because("member_inactive"))
+        return Because("member_inactive")
     if destination.disabled_because:
-        return DestinationFact(destination.pk, Because("destination_disabled", {"last": destination.disabled_because}))
-    return DestinationFact(destination.pk)
+        return Because("destination_disabled", {"last": destination.disabled_because})
+    return None
 
 
 def _not_told(decisions: Sequence[Decision], destinations: dict[int, Destination], account: Account) -> dict[str, Any]:

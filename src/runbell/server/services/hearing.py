@@ -10,6 +10,12 @@ from runbell.server.db.models import Rule, State
 from runbell.server.services.jobs import find_job
 
 
+def able() -> Q:
+    """Rules whose destination gets messages now: `decisions.silent_because` as a condition of the database."""
+    member = Q(destination__member=None) | Q(destination__member__is_active=True, destination__member__user__is_active=True)
+    return member & Q(destination__state=State.ACTIVE, destination__disabled_because__isnull=True)
+
+
 def who_hears(ref: JobRef, *, account_id: int) -> dict[str, Any]:
     """`{known, id, hears: {outcome: number of destinations}}`; a job not known yet is told of by its environment's rules."""
     job = find_job(ref, account_id=account_id)

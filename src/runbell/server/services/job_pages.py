@@ -1,22 +1,25 @@
-"""Selectors for the home page and the page of one job: few queries, whatever the number of jobs and runs."""
+"""Selectors for the page of one job, and “What I get”; `home_pages` shares how lines are made. Few queries, whatever the numbers."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db.models import Count, DateTimeField, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from runbell.core.permissions import Action
+from runbell.core.because import Because
+from runbell.core.permissions import Action, Role
+from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Job, Node, Receipt, Rule, Run, State
+from runbell.server.db.models import Destination, Job, Member, Node, Rule, Run, State
 from runbell.server.services.access import Actor, job_for
-from runbell.server.services.decisions import address_of, usual_seconds
+from runbell.server.services.decisions import address_of, silent_because, usual_seconds
 from runbell.server.services.pages import HISTORY, RunLine
+from runbell.server.services.pauses import Pause, pauses_of
 
 PAGE = 30
+DECIDERS = 3
 _EVER = Value(datetime(1970, 1, 1, tzinfo=UTC), output_field=DateTimeField())
 FAILS = Outcome.FAILED.value
 
@@ -29,11 +32,13 @@ class JobLine:
     name: str
     environment: str
     project: str
+    environment_id: int
     runs: tuple[RunLine, ...]
     hears: int
     hears_failure: int
     told: int = 0
     gist: tuple[str, str] = ("", "")  # the node that broke first in the last run, and what it said
+    paused_until: datetime | None = None
 
     @property
     def last(self) -> RunLine | None:
@@ -65,18 +70,31 @@ class JobLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Outcomes that one person chose at one time, for the job or for all jobs of its environment. `by` is empty when they are gone."""
+
+    scope: Scope
+    outcomes: tuple[str, ...]
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
-    """A destination that hears of a job. `chosen`: per outcome ``job``, ``environment`` (all jobs) or empty."""
+    """A destination that hears of a job. `chosen`: per outcome ``job``, ``environment`` (all jobs) or empty; `silent`: why nothing goes there."""
 
     address: str
     name: str
     kind: str
-    is_silent: bool
-    chosen: dict[str, str]
+    silent: Because | None
+    chosen: Mapping[str, str]
+    origins: tuple[Origin, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
+    """A line of the job's runs. `broken`: names of what broke, in the order reported."""
+
     run: RunLine
     broken: tuple[str, ...]
     told: int
@@ -85,51 +103,48 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
+    """`pauses`: what holds messages back now, the longest first. `deciders`: whom to ask, for a reader who may not choose for everybody."""
+
     job: JobLine
     listeners: tuple[Listener, ...]
+    pauses: tuple[Pause, ...]
     past: tuple[PastRun, ...]
     older: int | None  # the run after which older ones follow
+    deciders: tuple[str, ...]
 
 
-def home_page(actor: Actor) -> list[JobLine]:
-    """Every job of the account, by project and environment; five queries."""
-    actor.require(Action.SEE_JOBS)
-    jobs = Job.objects.filter(account=actor.account_id, state=State.ACTIVE).select_related("environment__project")
-    jobs = jobs.order_by("environment__project__name", "environment__name", "name")
-    runs = _last_runs(Q(account=actor.account_id, state=State.ACTIVE))
-    hears, hears_failure = _hearing(actor.account_id)
-    lines = [_line(job, runs, hears, hears_failure) for job in jobs]
-    return _with_trouble(lines)
-
-
-def job_page(actor: Actor, job_id: int, *, before: int | None = None) -> JobPage:
+def job_page(actor: Actor, job_id: int, *, now: datetime, before: int | None = None) -> JobPage:
     job = job_for(actor, job_id, Action.SEE_JOBS)
     rules = list(
         Rule.objects.filter(Q(job=job) | Q(environment=job.environment_id), destination__state=State.ACTIVE)
-        .select_related("destination__member__user")
-        .order_by("destination_id")
+        .select_related("destination__member__user", "set_by__user")
+        .order_by("destination_id", "set_at", "pk")
     )
     past, older = _past(job, before)
-    heard = {rule.destination_id for rule in rules}
-    failure = {rule.destination_id for rule in rules if rule.outcome == FAILS}
-    line = _line(job, _last_runs(Q(pk=job.pk)), {job.pk: heard}, {job.pk: failure})
-    return JobPage(line, tuple(_listeners(rules)), tuple(past), older)
-
-
-def _line(job: Job, runs: dict[int, list[RunLine]], hears: dict[Any, set[int]], hears_failure: dict[Any, set[int]]) -> JobLine:
-    environment = ("environment", job.environment_id)
-    return JobLine(
+    able = [rule for rule in rules if not silent_because(rule.destination)]
+    line = JobLine(
         id=job.pk,
         name=job.name,
         environment=job.environment.name,
         project=job.environment.project.name,
-        runs=tuple(runs.get(job.pk, ())),
-        hears=len(hears.get(job.pk, set()) | hears.get(environment, set())),
-        hears_failure=len(hears_failure.get(job.pk, set()) | hears_failure.get(environment, set())),
+        environment_id=job.environment_id,
+        runs=tuple(last_runs(Q(pk=job.pk)).get(job.pk, ())),
+        hears=len({rule.destination_id for rule in able}),
+        hears_failure=len({rule.destination_id for rule in able if rule.outcome == FAILS}),
     )
+    return JobPage(line, tuple(_listeners(rules)), tuple(pauses_of(job, now)), tuple(past), older, deciders(actor))
 
 
-def _last_runs(jobs: Q) -> dict[int, list[RunLine]]:
+def deciders(actor: Actor) -> tuple[str, ...]:
+    """The first admins by name; nobody for who may set any notifications."""
+    if actor.may(Action.SET_ANY_NOTIFICATIONS):
+        return ()
+    admins = Member.objects.filter(account=actor.account_id, role=Role.ACCOUNT_ADMIN, is_active=True, user__is_active=True)
+    rows = admins.order_by("pk").values_list("user__name", "user__email")[:DECIDERS]
+    return tuple(name or email for name, email in rows)
+
+
+def last_runs(jobs: Q) -> dict[int, list[RunLine]]:
     """The last 30 runs of each job, oldest first. The subquery is asked once per job and answered by the index."""
     visible = Run.objects.filter(job=OuterRef("pk"), merged_into=None).order_by("-started_at")
     since = Coalesce(Subquery(visible.values("started_at")[HISTORY - 1 : HISTORY]), _EVER)
@@ -144,35 +159,7 @@ def _last_runs(jobs: Q) -> dict[int, list[RunLine]]:
     return {job_id: lines[-HISTORY:] for job_id, lines in runs.items()}
 
 
-def _hearing(account_id: int) -> tuple[dict[Any, set[int]], dict[Any, set[int]]]:
-    """Destinations by job id, and by ``("environment", id)``: of any outcome, and of failures."""
-    hears: dict[Any, set[int]] = defaultdict(set)
-    hears_failure: dict[Any, set[int]] = defaultdict(set)
-    rules = Rule.objects.filter(destination__account=account_id, destination__state=State.ACTIVE)
-    for destination, job, environment, outcome in rules.values_list("destination", "job", "environment", "outcome"):
-        scope = job or ("environment", environment)
-        hears[scope].add(destination)
-        if outcome == FAILS:
-            hears_failure[scope].add(destination)
-    return hears, hears_failure
-
-
-def _with_trouble(lines: list[JobLine]) -> list[JobLine]:
-    """Adds to jobs that fail what broke and how many were told: two queries."""
-    failing = {line.last_ended.id: line for line in lines if line.last_ended and line.outcome == FAILS}
-    told = dict(
-        Receipt.objects.filter(run__in=failing, is_told=True).values("run").annotate(n=Count("pk")).values_list("run", "n").order_by("run")
-    )
-    broken = {run: nodes[0] for run, nodes in _broken(failing).items()}
-    return [
-        replace(line, told=told.get(line.last_ended.id, 0), gist=broken.get(line.last_ended.id, ("", "")))
-        if line.last_ended and line.outcome == FAILS
-        else line
-        for line in lines
-    ]
-
-
-def _broken(runs: Iterable[int]) -> dict[int, list[tuple[str, str]]]:
+def broken_nodes(runs: Iterable[int]) -> dict[int, list[tuple[str, str]]]:
     """Names and messages of the nodes that broke, in the order reported, by run."""
     nodes: dict[int, list[tuple[str, str]]] = defaultdict(list)
     rows = Node.objects.filter(step__run__in=list(runs)).exclude(status="warn").order_by("step__index", "pk")
@@ -189,7 +176,7 @@ def _past(job: Job, before: int | None) -> tuple[list[PastRun], int | None]:
     untold = Count("receipts", filter=Q(receipts__is_told=False))
     rows = list(runs.annotate(told=told, untold=untold).defer("log_end").order_by("-pk")[: PAGE + 1])
     shown = rows[:PAGE]
-    broken = _broken([run.pk for run in shown if run.outcome == FAILS])
+    broken = broken_nodes(run.pk for run in shown if run.outcome == FAILS)
     past = [
         PastRun(
             RunLine(run.pk, run.outcome, run.started_at, run.finished_at),
@@ -202,12 +189,13 @@ def _past(job: Job, before: int | None) -> tuple[list[PastRun], int | None]:
     return past, shown[-1].pk if len(rows) > PAGE else None
 
 
-def _listeners(rules: list[Rule]) -> Iterable[Listener]:
-    by_destination: dict[int, list[Rule]] = defaultdict(list)
+def _listeners(rules: list[Rule]) -> Iterator[Listener]:
+    """Those who hear come before those who are silent."""
+    by_destination: dict[Destination, list[Rule]] = defaultdict(list)
     for rule in rules:
-        by_destination[rule.destination_id].append(rule)
-    for own in by_destination.values():
-        destination = own[0].destination
+        by_destination[rule.destination].append(rule)
+    for destination in sorted(by_destination, key=lambda found: (silent_because(found) is not None, address_of(found))):
+        own = by_destination[destination]
         member = destination.member
         chosen = {outcome.value: "" for outcome in Outcome}
         for rule in own:
@@ -216,9 +204,20 @@ def _listeners(rules: list[Rule]) -> Iterable[Listener]:
             address=address_of(destination),
             name=member.user.name if member else "",
             kind="member" if member else "external",
-            is_silent=bool(destination.disabled_because) or (member is not None and not (member.is_active and member.user.is_active)),
+            silent=silent_because(destination),
             chosen=chosen,
+            origins=tuple(_origins(own)),
         )
+
+
+def _origins(rules: list[Rule]) -> Iterator[Origin]:
+    """One save sets several boxes at one time; they are told of together."""
+    together: dict[tuple[Scope, str, datetime], set[str]] = defaultdict(set)
+    for rule in rules:
+        by = (rule.set_by.user.name or rule.set_by.user.email) if rule.set_by else ""
+        together[Scope.JOB if rule.job_id else Scope.ENVIRONMENT, by, rule.set_at].add(rule.outcome)
+    for (scope, by, at), outcomes in together.items():
+        yield Origin(scope, tuple(outcome.value for outcome in Outcome if outcome in outcomes), by, at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runbell.core.because import Because
+from runbell.core.deliveries import PENDING
 from runbell.core.permissions import Action
 from runbell.core.runs import NodeStatus, Outcome
 from runbell.messages.compose import compose_run
@@ -35,6 +36,15 @@ class ReceiptLine:
     delivery_id: int | None = None
     delivery_state: str = ""
     last: Because | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        return self.delivery_state in PENDING
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """Set for those who were not told because of a pause."""
+        return datetime.fromisoformat(self.because.params["until"]) if self.because.code == "paused" else None
 
 
 @dataclass(frozen=True, slots=True)

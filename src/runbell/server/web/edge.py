@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -35,9 +36,17 @@ class ReaderMiddleware:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Template context of the frame: the theme of `<html>`."""
+    """Template context of every page: the theme of `<html>`, and who helps."""
     user = getattr(request, "user", None)
-    return {"theme": getattr(user, "theme", "system")}
+    return {"theme": getattr(user, "theme", "system"), "support": support()}
+
+
+def support() -> dict[str, Any]:
+    """RUNBELL_SUPPORT_CONTACT as a link, when it is an address or a URL."""
+    text = settings.RUNBELL_SUPPORT_CONTACT
+    is_web = text.startswith(("https://", "http://"))
+    href = text if is_web else f"mailto:{text}" if "@" in text and " " not in text else ""
+    return {"text": text, "href": href, "is_web": is_web} if text else {}
 
 
 def landing(request: HttpRequest) -> int | None:
@@ -56,8 +65,8 @@ class Page:
     actor: Actor
     frame: Frame
 
-    def render(self, template: str, **context: Any) -> HttpResponse:
-        return render(self.request, template, {"frame": self.frame, **context})
+    def render(self, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+        return render(self.request, template, {"frame": self.frame, **context}, status=status)
 
     def toast(self, text: str, undo_url: str = "") -> None:
         """One sentence on the next page, with its way back."""

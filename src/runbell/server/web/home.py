@@ -1,25 +1,37 @@
 """The first page: environments and their jobs, and what is true of them now; and where `/` leads."""
 
 from dataclasses import dataclass
-from itertools import groupby
+from datetime import datetime
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, ngettext
+from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from runbell.server.services.job_pages import JobLine, home_page
+from runbell.server.services.home_pages import FILTERS, Home, Wish, home_page
+from runbell.server.services.live import home_stamp
 from runbell.server.services.pages import not_ready_because
 from runbell.server.web.edge import Page, landing, member_page
+from runbell.server.web.live import BUSY, CALM, is_part, live
+
+LABELS = {
+    "all": gettext_lazy("All"),
+    "failing": gettext_lazy("Failing"),
+    "warned": gettext_lazy("Warned"),
+    "running": gettext_lazy("Running"),
+    "deaf": gettext_lazy("Nobody hears"),
+    "paused": gettext_lazy("Paused"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """An environment and its jobs."""
-
-    project: str
-    environment: str
-    jobs: tuple[JobLine, ...]
+class Filter:
+    word: str
+    label: str
+    n: int
+    url: str
 
 
 @login_required
@@ -32,25 +44,72 @@ def root(request: HttpRequest) -> HttpResponse:
 
 @member_page
 def home(page: Page) -> HttpResponse:
-    jobs = home_page(page.actor)
-    if not jobs:
-        return page.render("runbell/first_run.html", section="jobs", server=page.request.build_absolute_uri("/").rstrip("/"))
-    failing = [job for job in jobs if job.outcome == "failed"]
-    running = [job for job in jobs if job.is_running]
-    groups = [Group(*place, tuple(found)) for place, found in groupby(jobs, lambda job: (job.project, job.environment))]
+    now = timezone.now()
+    return live(page, home_stamp(page.actor, now=now), lambda etag: _home(page, etag, now))
+
+
+def _home(page: Page, etag: str, now: datetime) -> HttpResponse:
+    wish = _wish(page)
+    found = home_page(page.actor, wish, now=now)
+    if found is None:
+        return _first_run(page, etag)
+    if page.request.headers.get("HX-Target") == "first-run":
+        return HttpResponse(headers={"HX-Refresh": "true"})
     return page.render(
-        "runbell/home.html",
+        "runbell/home_live.html" if is_part(page) else "runbell/home.html",
         section="jobs",
-        title=headline(len(failing), len(running), len(jobs)),
-        lead=lead(jobs),
-        failing=failing,
-        running=running,
-        groups=groups,
+        etag=etag,
+        every=BUSY if found.counts["running"] else CALM,
+        title=headline(found),
+        lead=lead(found),
+        home=found,
+        wish=wish,
+        filters=_filters(found, wish),
+        chosen=_chosen(found, wish),
+        changed_at=_changed_at(found),
     )
 
 
-def headline(failing: int, running: int, jobs: int) -> str:
+def _first_run(page: Page, etag: str) -> HttpResponse:
+    return page.render("runbell/first_run.html", section="jobs", etag=etag, server=page.request.build_absolute_uri("/").rstrip("/"))
+
+
+def _wish(page: Page) -> Wish:
+    show = page.request.GET.get("show", "all")
+    return Wish(
+        show=show if show in FILTERS else "all",
+        search=page.request.GET.get("q", "").strip()[:200],
+        environment=page.number("environment"),
+        after=page.number("after"),
+    )
+
+
+def _filters(found: Home, wish: Wish) -> list[Filter]:
+    """“Paused” is offered while something is."""
+    search = {"q": wish.search} if wish.search else {}
+    return [
+        Filter(word, str(label), found.counts[word], "?" + urlencode({"show": word, **search}))
+        for word, label in LABELS.items()
+        if word != "paused" or found.counts[word] or wish.show == word
+    ]
+
+
+def _chosen(found: Home, wish: Wish) -> str:
+    """What of all jobs is shown, said when it is not everything."""
+    if not (wish.search or wish.environment):
+        return ""
+    matching = sum(group.matching for group in found.groups)
+    return ngettext("%(n)d job found", "%(n)d jobs found", matching) % {"n": matching}
+
+
+def _changed_at(found: Home) -> datetime | None:
+    lines = [*found.failing, *found.running, *(line for group in found.groups for line in group.lines)]
+    return max((moment for line in lines if line.last for moment in (line.last.finished_at or line.last.started_at,)), default=None)
+
+
+def headline(found: Home) -> str:
     """The sentence of the page: trouble first."""
+    failing, running, jobs = found.counts["failing"], found.counts["running"], found.counts["all"]
     failing_said = ngettext("%(n)d job is failing", "%(n)d jobs are failing", failing) % {"n": failing}
     if failing and running:
         return gettext("%(failing)s, %(running)s") % {
@@ -64,21 +123,21 @@ def headline(failing: int, running: int, jobs: int) -> str:
     return ngettext("No job is failing", "None of %(n)d jobs is failing", jobs) % {"n": jobs}
 
 
-def lead(jobs: list[JobLine]) -> list[str]:
+def lead(found: Home) -> list[str]:
     """Short sentences: how many ended well, warned, and for how many nobody hears about a failure."""
-    well = sum(job.outcome == "succeeded" for job in jobs)
-    warned = sum(job.outcome == "warned" for job in jobs)
-    deaf = sum(not job.hears_failure for job in jobs)
+    jobs, warned, deaf, paused = (found.counts[word] for word in ("all", "warned", "deaf", "paused"))
     ended = ngettext(
-        "%(well)d of %(n)d job succeeded the last time it ended.", "%(well)d of %(n)d jobs succeeded the last time they ended.", len(jobs)
+        "%(well)d of %(n)d job succeeded the last time it ended.", "%(well)d of %(n)d jobs succeeded the last time they ended.", jobs
     )
-    said = [ended % {"well": well, "n": len(jobs)}]
+    said = [ended % {"well": found.well, "n": jobs}]
     if warned:
         said.append(ngettext("%(n)d warned.", "%(n)d warned.", warned) % {"n": warned})
     if deaf:
         said.append(
             ngettext("For %(n)d job nobody hears about a failure.", "For %(n)d jobs nobody hears about a failure.", deaf) % {"n": deaf}
         )
+    if paused:
+        said.append(ngettext("Messages about %(n)d job are paused.", "Messages about %(n)d jobs are paused.", paused) % {"n": paused})
     return said
 
 

@@ -2,11 +2,15 @@
 
 from django.urls import include, path
 
-from runbell.server.web import bounces, deliveries, home, jobs, mailbox, profile, runs, tokens, unsubscribe
+from runbell.server.web import bounces, deliveries, home, jobs, mailbox, pauses, profile, runs, tokens, unsubscribe
 
 _account = [
     path("", home.home, name="home"),
     path("jobs/<int:job_id>", jobs.job, name="job"),
+    path("jobs/<int:job_id>/pause", pauses.pause_job, name="pause_job"),
+    path("jobs/<int:job_id>/resume", pauses.resume_job, name="resume_job"),
+    path("environments/<int:environment_id>/pause", pauses.pause_environment, name="pause_environment"),
+    path("environments/<int:environment_id>/resume", pauses.resume_environment, name="resume_environment"),
     path("runs/<int:run_id>", runs.run, name="run"),
     path("deliveries", deliveries.deliveries, name="deliveries"),
     path("mailbox", mailbox.show, name="mailbox"),
