@@ -133,6 +133,7 @@ ROWS = (
     # Account settings.
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
+    Row("a/<int:account_id>/settings/audit", Action.SEE_AUDIT, GET=200),
     # Without an account.
     Row("", Open.SIGNED_IN, GET=302),
     Row("mailbox", Open.SIGNED_IN, GET=302),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from runbell.core.permissions import SENTENCES, Action, Permission, Role, may
-from runbell.server.db.models import Account, Environment, Job, Member, Project, Run, State, Token, User
+from runbell.server.db.models import Account, Environment, Job, Member, Project, Run, State, Token
 
 
 class NotThere(LookupError):
@@ -36,16 +36,6 @@ class Actor:
     def require(self, action: Action) -> None:
         if not self.may(action):
             raise NotAllowed(action)
-
-
-def actor_for_user(user: User, account_id: int) -> Actor:
-    """The signed-in person as a member of this account. Raises `NotThere` when they are none."""
-    member = (
-        Member.objects.select_related("account", "user").filter(user=user, account=account_id, is_active=True, user__is_active=True).first()
-    )
-    if member is None:
-        raise NotThere
-    return Actor(member)
 
 
 def account_for(actor: Actor, account_id: int, action: Action) -> Account:

@@ -2,23 +2,40 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from runbell.server.db.models import Account, AuditEntry
 from runbell.server.services.access import Actor
+
+Action = Literal[
+    "member.add",
+    "notifications.create",
+    "notifications.update",
+    "notifications.delete",
+    "notifications.lift",
+    "email.unsubscribe",
+    "email.unsubscribe_undo",
+    "job.pause",
+    "job.resume",
+    "environment.pause",
+    "environment.resume",
+    "token.create",
+    "token.revoke",
+]
+"""What is ever recorded. A new one gets its sentence in web/audit.py, and its kind by its first word in audit_log.py."""
 
 
 def record(
     *,
     account: Account,
     actor: Actor | None,
-    action: str,
+    action: Action,
     subject: str,
     now: datetime,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """`actor` None: the server's own command line. Never put a secret into `before` or `after`."""
+    """`actor` None: the server's own command line, or the link that `after["through"]` names. Never put a secret into `before` or `after`."""
     AuditEntry.objects.create(
         account=account,
         at=now,

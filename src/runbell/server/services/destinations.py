@@ -135,7 +135,7 @@ def save_setting(destination_id: int, change: Change, *, actor: Actor, now: date
         _raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
         after = _setting(_find(_visible(actor), destination_id))
-        _record(after, "update", actor, now, before=_facts(before), after=_facts(after))
+        _record(after, "notifications.update", actor, now, before=_facts(before), after=_facts(after))
     return after
 
 
@@ -149,7 +149,7 @@ def delete_setting(destination_id: int, *, actor: Actor, now: datetime, revision
         destination.state = State.DELETED
         _raise_revision(destination, now)
         clear_rules(destination)
-        _record(before, "delete", actor, now, before=_facts(before))
+        _record(before, "notifications.delete", actor, now, before=_facts(before))
     return Setting(destination, Boxes())
 
 
@@ -223,7 +223,7 @@ def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor
         _save_unique(destination, taken)
         _replace_boxes(destination, change, actor, now)
         added = _setting(_find(_visible(actor), destination.pk))
-        _record(added, "create", actor, now, after=_facts(added))
+        _record(added, "notifications.create", actor, now, after=_facts(added))
     return added
 
 
@@ -268,7 +268,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
 
 def _record(
     setting: Setting,
-    verb: str,
+    action: audit.Action,
     actor: Actor,
     now: datetime,
     *,
@@ -278,7 +278,7 @@ def _record(
     audit.record(
         account=actor.member.account,
         actor=actor,
-        action=f"notifications.{verb}",
+        action=action,
         subject=setting.recipient,
         now=now,
         before=before,

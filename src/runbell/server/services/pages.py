@@ -1,16 +1,18 @@
 """What every page shares: who looks, and the facts of the frame around the page."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Q, QuerySet
 
 from runbell.core.permissions import Action
 from runbell.server.db.models import Member, User
-from runbell.server.services.access import Actor, actor_for_user
+from runbell.server.services.access import Actor, NotThere
 
 HISTORY = 30
+SEEN_GRAIN = timedelta(minutes=5)  # last seen is for people; a write with every page would cost more than most pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Frame:
     name: str
     email: str
     may: dict[str, bool]  # every action by its word: what links to show; the doors decide
+    accounts: tuple[tuple[int, str], ...] = ()  # id and name of every account this person is in, by name
 
     @property
     def settings_url(self) -> str:
@@ -54,15 +57,36 @@ class RunLine:
 
 def actor_and_frame(user: User, account_id: int) -> tuple[Actor, Frame]:
     """One query. Raises `NotThere` for strangers."""
-    actor = actor_for_user(user, account_id)
-    person = actor.member.user
-    frame = Frame(account_id, actor.member.account.name, person.name, person.email, {action.value: actor.may(action) for action in Action})
+    mine = list(_memberships(user).select_related("account", "user").order_by("account__name", "account"))
+    member = next((member for member in mine if member.account_id == account_id), None)
+    if member is None:
+        raise NotThere
+    actor, person = Actor(member), member.user
+    frame = Frame(
+        account_id=account_id,
+        account=member.account.name,
+        name=person.name,
+        email=person.email,
+        may={action.value: actor.may(action) for action in Action},
+        accounts=tuple((other.account_id, other.account.name) for other in mine),
+    )
     return actor, frame
+
+
+def seen(actor: Actor, *, now: datetime) -> None:
+    """Notes that the member was here, to about five minutes. Two pages at once write once."""
+    before = now - SEEN_GRAIN
+    if actor.member.seen_at is None or actor.member.seen_at < before:
+        Member.objects.filter(Q(seen_at=None) | Q(seen_at__lt=before), pk=actor.member.pk).update(seen_at=now)
 
 
 def account_ids(user: User) -> list[int]:
     """Accounts the person belongs to, the first joined first."""
-    return list(Member.objects.filter(user=user, is_active=True).order_by("pk").values_list("account", flat=True))
+    return list(_memberships(user).order_by("pk").values_list("account", flat=True))
+
+
+def _memberships(user: User) -> QuerySet[Member]:
+    return Member.objects.filter(user=user, is_active=True, user__is_active=True)
 
 
 def not_ready_because() -> str:

@@ -85,17 +85,22 @@ def _set(found: Pausable, until: datetime | None, actor: Actor, now: datetime) -
     thing.paused_by = actor.member if until else None
     thing.save(update_fields=["paused_until", "paused_by"])
     if before != until:
-        scope = "job" if isinstance(thing, Job) else "environment"
         audit.record(
             account=actor.member.account,
             actor=actor,
-            action=f"{scope}.{'pause' if until else 'resume'}",
+            action=_action(found, is_pause=until is not None),
             subject=_path(found),
             now=now,
             before=_fact(before),
             after=_fact(until),
         )
     return thing
+
+
+def _action(found: Job | Environment, *, is_pause: bool) -> audit.Action:
+    if isinstance(found, Job):
+        return "job.pause" if is_pause else "job.resume"
+    return "environment.pause" if is_pause else "environment.resume"
 
 
 def _fact(until: datetime | None) -> dict[str, str]:

@@ -298,7 +298,7 @@ def _subscription(destination: Destination, now: datetime, job: Job | None = Non
 
 
 def _record(
-    destination: Destination, actor: Actor | None, action: str, now: datetime, *, before: dict[str, Any], after: dict[str, Any]
+    destination: Destination, actor: Actor | None, action: audit.Action, now: datetime, *, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     through = {} if actor else {"through": "unsubscribe link"}
     audit.record(

@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
 
 from runbell.server.services.access import Actor, NotAllowed, NotThere
-from runbell.server.services.pages import Frame, account_ids, actor_and_frame
+from runbell.server.services.pages import Frame, account_ids, actor_and_frame, seen
 
 P = ParamSpec("P")
 LAST_ACCOUNT = "last_account"  # only where `/` leads: pages name their account in their URL
@@ -88,6 +88,7 @@ def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[
         found: Frame | None = None
         try:
             actor, found = actor_and_frame(request.user, account_id)
+            seen(actor, now=timezone.now())
             response = view(Page(request, actor, found), *args, **kwargs)
         except NotThere:
             return render(request, "404.html", {"frame": found}, status=404)

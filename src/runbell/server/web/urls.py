@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from runbell.server.web import bounces, deliveries, home, jobs, mailbox, pauses, profile, runs, tokens, unsubscribe
+from runbell.server.web import audit, bounces, deliveries, home, jobs, mailbox, pauses, profile, runs, tokens, unsubscribe
 
 _account = [
     path("", home.home, name="home"),
@@ -24,6 +24,7 @@ _account = [
     path("settings/profile/theme", profile.theme, name="theme"),
     path("settings/tokens", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
+    path("settings/audit", audit.log, name="audit"),
 ]
 
 urlpatterns = [

@@ -1,0 +1,159 @@
+"""The audit log: who changed what, when, from what to what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from runbell.core.because import Because
+from runbell.core.permissions import Permission
+from runbell.server.services import audit
+from runbell.server.services.audit_log import KINDS, Change, Entry, audit_log
+from runbell.server.web.edge import Page, member_page
+from runbell.server.web.roles import ROLES
+from runbell.server.web.templatetags.runbell import moment, reason
+
+SHOWN = 6  # names of a list; the others are counted
+
+SENTENCES: dict[audit.Action, Promise] = {
+    "member.add": gettext_lazy("%(subject)s was added as a member"),
+    "notifications.create": gettext_lazy("Notifications of %(subject)s were set"),
+    "notifications.update": gettext_lazy("Notifications of %(subject)s were changed"),
+    "notifications.delete": gettext_lazy("Notifications of %(subject)s were removed"),
+    "notifications.lift": gettext_lazy("Sending to %(subject)s was allowed again"),
+    "email.unsubscribe": gettext_lazy("%(subject)s was unsubscribed from email notifications"),
+    "email.unsubscribe_undo": gettext_lazy("Unsubscribing %(subject)s was undone"),
+    "job.pause": gettext_lazy("Messages about the job %(subject)s were paused"),
+    "job.resume": gettext_lazy("Messages about the job %(subject)s were resumed"),
+    "environment.pause": gettext_lazy("Messages about the environment %(subject)s were paused"),
+    "environment.resume": gettext_lazy("Messages about the environment %(subject)s were resumed"),
+    "token.create": gettext_lazy("The token %(subject)s was created"),
+    "token.revoke": gettext_lazy("The token %(subject)s was revoked"),
+}
+KIND_LABELS = {
+    "": gettext_lazy("Everything"),
+    "people": gettext_lazy("Members and invitations"),
+    "notifications": gettext_lazy("Notifications"),
+    "jobs": gettext_lazy("Jobs and environments"),
+    "tokens": gettext_lazy("Tokens"),
+}
+FIELDS = {
+    "role": gettext_lazy("Role"),
+    "address": gettext_lazy("Address"),
+    "external_email": gettext_lazy("Address"),
+    "rules": gettext_lazy("Rules"),
+    "scope": gettext_lazy("For"),
+    "of": gettext_lazy("Job or environment"),
+    "because": gettext_lazy("Reason"),
+    "paused_until": gettext_lazy("Paused until"),
+    "can": gettext_lazy("Permissions"),
+    "prefix": gettext_lazy("Begins with"),
+    "on_success": gettext_lazy("Succeeds"),
+    "on_warning": gettext_lazy("Warns"),
+    "on_failure": gettext_lazy("Fails"),
+    "on_cancel": gettext_lazy("Is canceled"),
+}
+MOMENTS = frozenset({"paused_until", "expires_at"})
+THROUGH = {
+    "unsubscribe link": gettext_lazy("by an unsubscribe link"),
+}
+WORDS: dict[str, Mapping[Any, Promise]] = {
+    "role": ROLES,
+    "scope": {
+        "job": gettext_lazy("one job"),
+        "environment": gettext_lazy("one environment"),
+        "everything": gettext_lazy("everything"),
+    },
+    "can": {
+        Permission.REPORT: gettext_lazy("report runs"),
+        Permission.READ: gettext_lazy("read"),
+        Permission.NOTIFICATIONS: gettext_lazy("set notifications"),
+        Permission.ADMIN: gettext_lazy("administer"),
+    },
+}
+"""By field: what stored words are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A change in words; an empty side is left out."""
+
+    label: str
+    before: str
+    after: str
+    is_part: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    entry: Entry
+    sentence: str
+    through: str
+    changes: tuple[Shown, ...]
+
+
+@member_page
+def log(page: Page) -> HttpResponse:
+    member, before = page.number("member"), page.number("before")
+    kind = page.request.GET.get("kind", "")
+    kind = kind if kind in KINDS else ""
+    found = audit_log(page.actor, member=member, kind=kind, before=before)
+    return page.render(
+        "runbell/audit.html",
+        section="settings",
+        side="audit",
+        lines=[_line(entry) for entry in found.entries],
+        people=found.people,
+        kinds=KIND_LABELS.items(),
+        member=member,
+        kind=kind,
+        before=before,
+        older=found.older,
+    )
+
+
+def _line(entry: Entry) -> Line:
+    sentence = SENTENCES.get(entry.action)  # type: ignore[call-overload]  # stored by any version of ours
+    said = str(sentence) % {"subject": entry.subject} if sentence else f"{entry.action} {entry.subject}"
+    return Line(entry, said, _through(entry), tuple(map(_shown, entry.changes)))
+
+
+def _through(entry: Entry) -> str:
+    if entry.token:
+        return gettext("through the token “%(token)s”") % {"token": entry.token}
+    if entry.through:
+        return str(THROUGH.get(entry.through, entry.through))
+    return "" if entry.by else gettext("on the command line of the server")
+
+
+def _shown(change: Change) -> Shown:
+    """`runbell_environments.on_failure` is about all jobs of environments, and says so."""
+    head, _, last = change.field.rpartition(".")
+    label = str(FIELDS.get(last, last))
+    if head == "runbell_environments":
+        label = gettext("%(outcome)s, all jobs of") % {"outcome": label}
+    return Shown(label, _words(change.field, change.before), _words(change.field, change.after), change.is_part)
+
+
+def _words(field: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if field in MOMENTS:
+        return moment(datetime.fromisoformat(value))
+    if field == "because":
+        return reason(Because.from_json(value))
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, list):
+        return _listed([str(WORDS.get(field, {}).get(item, item)) for item in value])
+    return str(WORDS.get(field, {}).get(value, value))
+
+
+def _listed(words: list[str]) -> str:
+    more = len(words) - SHOWN
+    said = ", ".join(words[:SHOWN])
+    return said if more <= 0 else ngettext("%(said)s and %(n)d more", "%(said)s and %(n)d more", more) % {"said": said, "n": more}
