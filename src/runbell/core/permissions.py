@@ -78,13 +78,18 @@ _NEEDS: dict[Action, Permission] = {
 }
 
 
+def needs(action: Action) -> Permission:
+    """What a token must be good for to do it."""
+    return _NEEDS.get(action, Permission.ADMIN)
+
+
 def may(role: Role, action: Action, token: frozenset[Permission] | None = None) -> bool:
     """Whether a member in `role` may act, in person (`token` None) or through a token with these permissions."""
     if action not in ALLOWED[role]:
         return False
-    return token is None or _NEEDS.get(action, Permission.ADMIN) in token
+    return token is None or needs(action) in token
 
 
 def useful_permissions(role: Role) -> frozenset[Permission]:
     """The permissions through which a token of a member in `role` can do anything at all."""
-    return frozenset(_NEEDS.get(action, Permission.ADMIN) for action in ALLOWED[role])
+    return frozenset(needs(action) for action in ALLOWED[role])

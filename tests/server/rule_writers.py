@@ -1,0 +1,94 @@
+"""Every request that writes rules, and whose rules each role may write with it: tested in test_rule_writers.py, told in permissions.md."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from runbell.core.permissions import Action, Permission, Role, may
+from runbell.server.db.models import Destination
+from runbell.server.services.tokens import create_token
+from tests.server.people import NOW, Acme
+
+LISTS = ("on_cancel", "on_failure", "on_success", "on_warning")
+
+
+class Whose(StrEnum):
+    OWN = "the own address"
+    COLLEAGUE = "a colleague's address"
+    EXTERNAL = "an external address"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody in a role tries to write rules for an address: `destination`, or one that is yet to be made."""
+
+    shop: Acme
+    role: Role
+    whose: Whose
+    destination: Destination | None
+
+    @property
+    def boxes(self) -> dict[str, Any]:
+        lists: dict[str, Any] = {name: [] for name in LISTS} | {"on_failure": [self.shop.job.pk]}
+        if self.whose is Whose.EXTERNAL:
+            return lists | {"type": 4, "external_email": self.destination.address if self.destination else "pager@partner.example"}
+        return lists | {"type": 1, "user_id": self.member_of().user_id}
+
+    def member_of(self) -> Any:
+        return self.shop.members[self.role if self.whose is Whose.OWN else colleague_of(self.role)]
+
+    def api(self, method: str, path: str, body: object = None) -> HttpResponse:
+        token = create_token(member=self.shop.members[self.role], name="writer", permissions=list(Permission), now=NOW)
+        text = "" if body is None else json.dumps(body)
+        url = f"/api/v2/accounts/{self.shop.account.pk}/notifications/{path}"
+        headers = {"Authorization": f"Token {token}"}
+        return Client().generic(method, url, text, content_type="application/json", headers=headers)  # type: ignore[return-value]
+
+
+def colleague_of(role: Role) -> Role:
+    return Role.VIEWER if role is not Role.VIEWER else Role.DEVELOPER
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """`own`: the action that the own address asks for; every other address asks for SET_ANY_NOTIFICATIONS."""
+
+    label: str
+    send: Callable[[Attempt], HttpResponse]
+    own: Action = Action.SET_OWN_NOTIFICATIONS
+    makes: bool = False  # the destination, which is not there before
+
+    def may(self, role: Role, whose: Whose) -> bool:
+        return may(role, self.own if whose is Whose.OWN else Action.SET_ANY_NOTIFICATIONS)
+
+
+def create(attempt: Attempt) -> HttpResponse:
+    return attempt.api("POST", "", attempt.boxes)
+
+
+def update(attempt: Attempt) -> HttpResponse:
+    assert attempt.destination
+    return attempt.api("POST", f"{attempt.destination.pk}/", attempt.boxes)
+
+
+def delete(attempt: Attempt) -> HttpResponse:
+    assert attempt.destination
+    return attempt.api("DELETE", f"{attempt.destination.pk}/")
+
+
+def delete_by_state(attempt: Attempt) -> HttpResponse:
+    assert attempt.destination
+    return attempt.api("POST", f"{attempt.destination.pk}/", attempt.boxes | {"state": 2})
+
+
+WRITERS = (
+    Writer("API: create (`POST …/notifications/`)", create, makes=True),
+    Writer("API: update (`POST …/notifications/{id}/`)", update),
+    Writer("API: delete (`DELETE …/notifications/{id}/`)", delete, own=Action.UNSUBSCRIBE_SELF),
+    Writer("API: delete (`POST …` with `state: 2`)", delete_by_state, own=Action.UNSUBSCRIBE_SELF),
+)
