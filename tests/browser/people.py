@@ -1,6 +1,6 @@
 """An account of its own for each test, in the served database, with a member in each role and what they do outside the browser."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -89,8 +89,9 @@ class People:
         waiting = f"SELECT COUNT(*) FROM runbell_delivery WHERE state IN ('queued', 'sending', 'waiting') AND account_id = {self.account}"
         wait_until(lambda: not self.server.number(waiting), "a mail")
 
-    def read(self, look: Callable[[], Any]) -> Any:
-        return self.desk.do(look)
+    def rules(self, role: Role) -> int:
+        """How many send mail to the member's own address."""
+        return self.desk.do(lambda: Rule.objects.filter(destination__member=self.acme.members[role]).count())
 
 
 def report(outcome: Outcome | None, job: str, environment: str, *, ago: timedelta = timedelta(minutes=5), **fields: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from django.utils import translation
 
+Say = Callable[[str], str]
+
 SEED = {
     "Notification settings": "Настройки уведомлений",
     "Email notifications": "Уведомления по электронной почте",
@@ -24,7 +26,7 @@ SEED = {
 }
 
 
-def words(language: str) -> Callable[[str], str]:
+def words(language: str) -> Say:
     """What the pages say for an English text."""
 
     def say(text: str) -> str:
