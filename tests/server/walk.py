@@ -99,6 +99,10 @@ def _token(stage: "Stage") -> Fields:
     return {"name": "walk", "can": "report", "member": stage.shop.admin.pk}
 
 
+def _address(stage: "Stage") -> Fields:
+    return {"address": "channel@emea.teams.example"}
+
+
 def _report(stage: "Stage") -> Fields:
     job = {"project": "shop", "environment": "Production", "name": "nightly"}
     return {"key": "walk", "state": "started", "job": job, "started_at": "2026-11-24T02:00:00Z"}
@@ -119,8 +123,18 @@ ROWS = (
     Row("a/<int:account_id>/mailbox/<int:item_id>/html", Action.READ_MAILBOX, GET=200),
     # Notification settings.
     Row("a/<int:account_id>/settings/notifications/email", Action.SEE_JOBS, GET=200),
-    Row("a/<int:account_id>/settings/notifications/email/unsubscribe", Action.UNSUBSCRIBE_SELF, POST=302),
+    Row("a/<int:account_id>/settings/notifications/email", Action.SET_OWN_NOTIFICATIONS, POST=400),  # it names no environment
+    Row("a/<int:account_id>/settings/notifications/email/unsubscribe", Action.UNSUBSCRIBE_SELF, GET=200, POST=302),
     Row("a/<int:account_id>/settings/notifications/email/undo", Action.UNSUBSCRIBE_SELF, POST=302),
+    Row("a/<int:account_id>/settings/notifications/email/external", Action.SET_ANY_NOTIFICATIONS, GET=200, POST=302, data=_address),
+    Row("a/<int:account_id>/settings/notifications/email/external/<int:destination_id>", Action.SET_ANY_NOTIFICATIONS, GET=200, POST=302),
+    Row(
+        "a/<int:account_id>/settings/notifications/email/external/<int:destination_id>/remove",
+        Action.SET_ANY_NOTIFICATIONS,
+        GET=200,
+        POST=302,
+    ),
+    Row("a/<int:account_id>/settings/notifications/mine", Action.SEE_JOBS, GET=200),
     Row(
         "a/<int:account_id>/settings/notifications/lift",
         Action.SET_ANY_NOTIFICATIONS,
@@ -215,6 +229,7 @@ class Stage:
             "run_id": self.run.pk,
             "item_id": self.item.pk,
             "token_id": Token.objects.get(account=account, name="ci").pk,
+            "destination_id": self.external.pk,
             "public_id": public_id,
             "token": token,
             "rest": "nothing",

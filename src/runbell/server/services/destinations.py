@@ -76,6 +76,8 @@ class Change:
     environments: Choices = field(default_factory=dict)
     external_email: str | None = None  # None: stays
     user_id: int | None = None  # of an external address: its creator; None: stays
+    language: str | None = None  # of an external address, empty: the account's; None: stays
+    zone: str | None = None
 
 
 def list_settings(actor: Actor, filters: Mapping[str, Any], window: Window) -> tuple[Page[Destination], list[Setting]]:
@@ -117,6 +119,7 @@ def add_external_email(change: Change, *, actor: Actor, now: datetime) -> Settin
     """Raises what `add_member_email` does; a member's address is a `BadField`."""
     _require_write(actor, own=False)
     destination = Destination(created_by=actor.member if change.user_id is None else _active_member(actor, change.user_id))
+    _set_reader(destination, change)
     _set_address(destination, change.external_email or "", actor.account_id)
     return _add(destination, change, _address_taken(destination, actor.account_id), actor=actor, now=now)
 
@@ -132,7 +135,7 @@ def save_setting(destination_id: int, change: Change, *, actor: Actor, now: date
         _require_write(actor, own=_is_own(actor, destination))
         if destination.member_id is None:
             _move_external(destination, change, actor)
-        _raise_revision(destination, now)
+        raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
         after = _setting(_find(_visible(actor), destination_id))
         _record(after, "notifications.update", actor, now, before=_facts(before), after=_facts(after))
@@ -147,7 +150,7 @@ def delete_setting(destination_id: int, *, actor: Actor, now: datetime, revision
         actor.require(Action.UNSUBSCRIBE_SELF if _is_own(actor, before.destination) else Action.SET_ANY_NOTIFICATIONS)
         destination = before.destination
         destination.state = State.DELETED
-        _raise_revision(destination, now)
+        raise_revision(destination, now)
         clear_rules(destination)
         _record(before, "notifications.delete", actor, now, before=_facts(before))
     return Setting(destination, Boxes())
@@ -236,7 +239,13 @@ def _save_unique(destination: Destination, taken: Taken) -> None:
         raise taken from None
 
 
+def _set_reader(destination: Destination, change: Change) -> None:
+    destination.language = destination.language if change.language is None else change.language
+    destination.zone = destination.zone if change.zone is None else change.zone
+
+
 def _move_external(destination: Destination, change: Change, actor: Actor) -> None:
+    _set_reader(destination, change)
     if change.user_id is not None and Setting(destination, Boxes()).user_id != change.user_id:
         destination.created_by = _active_member(actor, change.user_id)
     if change.external_email is not None and change.external_email != destination.address:
@@ -249,7 +258,8 @@ def _move_external(destination: Destination, change: Change, actor: Actor) -> No
     _save_unique(destination, _address_taken(destination, actor.account_id))
 
 
-def _raise_revision(destination: Destination, now: datetime) -> None:
+def raise_revision(destination: Destination, now: datetime) -> None:
+    """One save, one revision: whoever saves over an older one learns it. Raises `Stale`."""
     rows = Destination.objects.filter(pk=destination.pk, revision=destination.revision)
     if not rows.update(revision=F("revision") + 1, updated_at=now, state=destination.state):
         raise Stale
@@ -263,7 +273,8 @@ def _replace_boxes(destination: Destination, change: Change, actor: Actor, now: 
 
 
 def _facts(setting: Setting) -> dict[str, Any]:
-    return {"address": setting.recipient, "user_id": setting.user_id, **setting.boxes.to_json()}
+    reader = {"language": setting.destination.language, "zone": setting.destination.zone}
+    return {"address": setting.recipient, "user_id": setting.user_id, **reader, **setting.boxes.to_json()}
 
 
 def _record(

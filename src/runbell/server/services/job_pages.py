@@ -218,28 +218,3 @@ def _origins(rules: list[Rule]) -> Iterator[Origin]:
         together[Scope.JOB if rule.job_id else Scope.ENVIRONMENT, by, rule.set_at].add(rule.outcome)
     for (scope, by, at), outcomes in together.items():
         yield Origin(scope, tuple(outcome.value for outcome in Outcome if outcome in outcomes), by, at)
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRule:
-    """One line of “What I get”: a job, or all jobs of an environment (`job_id` None)."""
-
-    job_id: int | None
-    job: str
-    environment: str
-    project: str
-    chosen: frozenset[str]
-
-
-def own_rules(actor: Actor) -> list[OwnRule]:
-    """The member's own e-mail rules, all-jobs lines first in each environment; one query."""
-    rules = Rule.objects.filter(destination__account=actor.account_id, destination__member=actor.member, destination__kind="email")
-    rules = rules.filter(destination__state=State.ACTIVE)
-    rows = rules.select_related("job__environment__project", "environment__project")
-    lines: dict[tuple[str, str, str, int | None], set[str]] = defaultdict(set)
-    for rule in rows:
-        environment = rule.job.environment if rule.job else rule.environment
-        assert environment is not None  # the table's check: a rule is for a job or for an environment
-        lines[environment.project.name, environment.name, rule.job.name if rule.job else "", rule.job_id].add(rule.outcome)
-    ordered = sorted(lines.items(), key=lambda line: line[0][:3])
-    return [OwnRule(job_id, job, environment, project, frozenset(chosen)) for (project, environment, job, job_id), chosen in ordered]

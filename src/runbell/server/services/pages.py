@@ -29,7 +29,7 @@ class Frame:
     @property
     def settings_url(self) -> str:
         """The first page of the settings that this member can use."""
-        return "mine"
+        return "email_notifications"
 
     @property
     def initials(self) -> str:

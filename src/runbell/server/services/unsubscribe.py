@@ -243,7 +243,7 @@ def _spread(rules: list[Rule], job: Job, now: datetime) -> None:
 
 def _restore(destination: Destination, actor: Actor | None, now: datetime) -> None:
     """Brings back what still makes sense: rules for jobs and environments that are there, beside any set since."""
-    last = _undoable(destination, now)
+    last = undoable(destination, now)
     if last is None:
         return
     last.undone_at = now
@@ -279,13 +279,14 @@ def _touch(destination: Destination, now: datetime) -> None:
     Destination.objects.filter(pk=destination.pk).update(revision=F("revision") + 1, updated_at=now)
 
 
-def _undoable(destination: Destination, now: datetime) -> Unsubscription | None:
+def undoable(destination: Destination, now: datetime) -> Unsubscription | None:
+    """What `undo` would bring back."""
     return destination.unsubscriptions.filter(undone_at=None, at__gt=now - UNDO_FOR).order_by("-at", "-pk").first()
 
 
 def _subscription(destination: Destination, now: datetime, job: Job | None = None) -> Subscription:
     rules = destination.rules.count()
-    last = _undoable(destination, now)
+    last = undoable(destination, now)
     return Subscription(
         address=address_of(destination),
         account=destination.account.name,

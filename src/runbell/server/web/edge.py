@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
+from django.views.decorators.gzip import gzip_page
 
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.pages import Frame, account_ids, actor_and_frame, seen
@@ -79,8 +80,13 @@ class Page:
 
 
 def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[..., HttpResponse]:
-    """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached."""
+    """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached.
 
+    Pages are compressed here and not for all: a weak ETag is none to the API's If-Match. The one secret beside what a reader
+    types, the CSRF token, is masked anew in each response, so its length tells nothing (breachattack.com).
+    """
+
+    @gzip_page
     @login_required
     @wraps(view)
     def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Unsubscribing: by the link in a mail, without signing in; and the member's own page, “What I get”."""
+"""Unsubscribing by the link in a mail, without signing in."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,13 +11,9 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from runbell.core.permissions import Action
-from runbell.core.runs import Outcome
 from runbell.server.services import unsubscribe as service
 from runbell.server.services.access import NotThere
-from runbell.server.services.job_pages import own_rules
 from runbell.server.services.limits import TooMany
-from runbell.server.web.edge import Page, member_page
 
 LinkView = Callable[[HttpRequest, str, int, str], HttpResponse]
 
@@ -67,31 +63,3 @@ def undo_by_link(request: HttpRequest, public_id: str, job_id: int, token: str) 
     service.undo(public_id, token, now=timezone.now())
     page = reverse("unsubscribe", kwargs={"public_id": public_id, "job_id": job_id, "token": token})
     return redirect(f"{page}?undone=1")
-
-
-@member_page
-def mine(page: Page) -> HttpResponse:
-    """The member's own rules, read-only."""
-    page.actor.require(Action.SEE_JOBS)
-    return page.render(
-        "runbell/mine.html",
-        section="settings",
-        side="mine",
-        rules=own_rules(page.actor),
-        found=service.own_subscription(page.actor, now=timezone.now()),
-        outcomes=[outcome.value for outcome in Outcome],
-    )
-
-
-@require_POST
-@member_page
-def unsubscribe_mine(page: Page) -> HttpResponse:
-    service.unsubscribe_self(page.actor, now=timezone.now())
-    return redirect("mine", account_id=page.frame.account_id)
-
-
-@require_POST
-@member_page
-def undo_mine(page: Page) -> HttpResponse:
-    service.undo_self(page.actor, now=timezone.now())
-    return redirect("mine", account_id=page.frame.account_id)

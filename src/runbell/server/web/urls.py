@@ -2,7 +2,22 @@
 
 from django.urls import include, path
 
-from runbell.server.web import audit, bounces, deliveries, home, jobs, mailbox, pauses, profile, runs, tokens, unsubscribe
+from runbell.server.web import (
+    audit,
+    bounces,
+    deliveries,
+    email_notifications,
+    externals,
+    home,
+    jobs,
+    mailbox,
+    own_mail,
+    pauses,
+    profile,
+    runs,
+    tokens,
+    unsubscribe,
+)
 
 _account = [
     path("", home.home, name="home"),
@@ -16,9 +31,13 @@ _account = [
     path("mailbox", mailbox.show, name="mailbox"),
     path("mailbox/<int:item_id>", mailbox.show, name="mail"),
     path("mailbox/<int:item_id>/html", mailbox.letter, name="letter"),
-    path("settings/notifications/email", unsubscribe.mine, name="mine"),
-    path("settings/notifications/email/unsubscribe", unsubscribe.unsubscribe_mine, name="unsubscribe_mine"),
-    path("settings/notifications/email/undo", unsubscribe.undo_mine, name="undo_mine"),
+    path("settings/notifications/email", email_notifications.email_notifications, name="email_notifications"),
+    path("settings/notifications/email/unsubscribe", own_mail.unsubscribe_mine, name="unsubscribe_mine"),
+    path("settings/notifications/email/undo", own_mail.undo_mine, name="undo_mine"),
+    path("settings/notifications/email/external", externals.add_external, name="add_external"),
+    path("settings/notifications/email/external/<int:destination_id>", externals.external, name="external"),
+    path("settings/notifications/email/external/<int:destination_id>/remove", externals.remove_external, name="remove_external"),
+    path("settings/notifications/mine", own_mail.mine, name="mine"),
     path("settings/notifications/lift", bounces.lift, name="lift"),
     path("settings/profile", profile.profile, name="profile"),
     path("settings/profile/theme", profile.theme, name="theme"),
