@@ -62,6 +62,10 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
+Rendering = Any
+"""The shared part of a message: a channel's own, which only its `address` reads."""
+
+
 class Channel(Protocol):
     kind: str
     label: str
@@ -73,10 +77,10 @@ class Channel(Protocol):
     def describe(self, settings: Mapping[str, Any]) -> str:
         """A name people recognise, without secrets."""
 
-    def render(self, message: Message, reader: Reader, transport: Transport) -> bytes:
+    def render(self, message: Message, reader: Reader, transport: Transport) -> Rendering:
         """The shared part of a message, encoded. Pure; worth caching by (message, language, zone)."""
 
-    def address(self, rendered: bytes, recipient: Recipient, key: str) -> bytes:
+    def address(self, rendered: Rendering, recipient: Recipient, key: str) -> bytes:
         """The rendering with one recipient's own lines. Pure and cheap."""
 
     def connect(self, transport: Transport) -> Connection:

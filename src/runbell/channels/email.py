@@ -1,8 +1,7 @@
 """E-mail: one message to one recipient, text and HTML saying the same, unsubscribe in one click (RFC 8058)."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -43,16 +42,17 @@ MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What a rendering knows beside its text, for the lines that are a recipient's own. `ended_at` is ISO 8601 or empty."""
+class Letter:
+    """The mail in `parts` (literal, slot name, literal, …), and what the lines that are a recipient's own are made of."""
 
     language: str
     zone: str
     domain: str
     environment: str
-    ended_at: str
+    ended_at: datetime | None
     subject: str
-    test_subject: str
+    is_test: bool
+    parts: tuple[bytes, ...]
 
 
 class EmailChannel:
@@ -78,38 +78,31 @@ class EmailChannel:
     def describe(self, settings: Mapping[str, Any]) -> str:
         return str(settings["address"])
 
-    def render(self, message: Message, reader: Reader, transport: Transport) -> bytes:
-        """A line of JSON, which `address` reads, then the mail with slots."""
-        return b"".join(
+    def render(self, message: Message, reader: Reader, transport: Transport) -> Letter:
+        template = b"".join(
             (
-                json.dumps(asdict(_head(message, reader, transport))).encode() + b"\n",
                 _shared_headers(message, transport).encode("ascii"),
                 part("text/plain", encode_body(text_body(message, reader))),
                 part("text/html", encode_body(html_body(message, reader))),
                 f"--{BOUNDARY}--\r\n".encode(),
             )
         )
+        return Letter(
+            language=reader.language,
+            zone=reader.zone,
+            domain=sender(transport.sender).domain,
+            environment=message.environment,
+            ended_at=message.ended_at,
+            subject=message.subject,
+            is_test=message.is_test,
+            parts=split_slots(template),
+        )
 
-    def address(self, rendered: bytes, recipient: Recipient, key: str) -> bytes:
-        head, parts = _template(rendered)
-        return fill_slots(parts, _own_lines(head, recipient, key))
+    def address(self, rendered: Letter, recipient: Recipient, key: str) -> bytes:
+        return fill_slots(rendered.parts, _own_lines(rendered, recipient, key))
 
     def connect(self, transport: Transport) -> SmtpConnection:
         return SmtpConnection(transport, clock=self._clock)
-
-
-def _head(message: Message, reader: Reader, transport: Transport) -> Head:
-    """A test says so in its subject, unless that is what it is about."""
-    subject = message.subject if message.is_test else words_in(reader.language).say("[Test] {subject}", subject=message.subject)
-    return Head(
-        language=reader.language,
-        zone=reader.zone,
-        domain=sender(transport.sender).domain,
-        environment=message.environment,
-        ended_at=message.ended_at.isoformat() if message.ended_at else "",
-        subject=text_header("Subject", message.subject),
-        test_subject=text_header("Subject", subject),
-    )
 
 
 def _shared_headers(message: Message, transport: Transport) -> str:
@@ -128,13 +121,6 @@ def _shared_headers(message: Message, transport: Transport) -> str:
     return f"From: {source.header}\r\n{slot('headers')}" + "".join(f"{line}\r\n" for line in lines) + "\r\n"
 
 
-@lru_cache(maxsize=64)
-def _template(rendered: bytes) -> tuple[Head, tuple[bytes, ...]]:
-    """A rendering goes to many recipients in a row: it is taken apart once."""
-    head, _, template = rendered.partition(b"\n")
-    return Head(**json.loads(head)), split_slots(template)
-
-
 @lru_cache(maxsize=8)
 def _labels(language: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
     """Names of the three links: as the text has them, and the HTML."""
@@ -145,21 +131,21 @@ def _labels(language: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
     )
 
 
-def _own_lines(head: Head, recipient: Recipient, key: str) -> dict[bytes, bytes]:
+def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[bytes, bytes]:
     because = recipient.because
-    if head.environment and because.code == "chose_environment":
-        because = Because(because.code, {**because.params, "environment": head.environment})
-    why = footer(because, recipient.address, head.language)
+    if letter.environment and because.code == "chose_environment":
+        because = Because(because.code, {**because.params, "environment": letter.environment})
+    why = footer(because, recipient.address, letter.language)
     urls = (recipient.why_url, recipient.settings_url, recipient.unsubscribe_url)
-    in_text, in_html = ([(label, token(url)) for label, url in zip(names, urls, strict=True) if url] for names in _labels(head.language))
-    notes = _notes(head, recipient)
+    in_text, in_html = ([(label, token(url)) for label, url in zip(names, urls, strict=True) if url] for names in _labels(letter.language))
+    notes = _notes(letter, recipient)
     return {
         b"headers": own_headers(
             date=format_datetime(recipient.sent_at),
-            subject=head.test_subject if recipient.is_test else head.subject,
+            subject=text_header("Subject", _subject(letter, recipient)),
             address=recipient.address,
-            message_id=f"<d.{token(key)}@{head.domain}>",
-            thread=f"<j.{token(recipient.thread)}@{head.domain}>" if recipient.thread else "",
+            message_id=f"<d.{token(key)}@{letter.domain}>",
+            thread=f"<j.{token(recipient.thread)}@{letter.domain}>" if recipient.thread else "",
             unsubscribe_url=token(recipient.unsubscribe_url),
         ),
         b"notes": quoted("".join(f"{wrap(note)}\n\n" for note in notes)) if notes else b"",
@@ -169,13 +155,19 @@ def _own_lines(head: Head, recipient: Recipient, key: str) -> dict[bytes, bytes]
     }
 
 
-def _notes(head: Head, recipient: Recipient) -> list[str]:
+def _subject(letter: Letter, recipient: Recipient) -> str:
+    """A test says so in its subject, unless that is what it is about."""
+    if letter.is_test or not recipient.is_test:
+        return letter.subject
+    return words_in(letter.language).say("[Test] {subject}", subject=letter.subject)
+
+
+def _notes(letter: Letter, recipient: Recipient) -> list[str]:
     """What to know before anything else is read."""
-    words, notes = words_in(head.language), []
-    if recipient.is_test and head.test_subject != head.subject:
+    words, notes = words_in(letter.language), []
+    if recipient.is_test and not letter.is_test:
         notes.append(words.say("This is a test. Nothing has happened."))
-    if recipient.is_late and head.ended_at:
-        moment = Moment(datetime.fromisoformat(head.ended_at))
-        line = words.line("This message is late: the run ended at {moment}.", moment=moment)
-        notes.append(plain(line, Reader(head.language, head.zone)).replace(NBSP, " "))
+    if recipient.is_late and letter.ended_at:
+        line = words.line("This message is late: the run ended at {moment}.", moment=Moment(letter.ended_at))
+        notes.append(plain(line, Reader(letter.language, letter.zone)).replace(NBSP, " "))
     return notes

@@ -5,6 +5,7 @@ what counts is inline and the style sheet holds only what they may do without.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 
 from runbell.channels.email_text import closing
@@ -207,6 +208,7 @@ def _bars(bars: tuple[Bar, ...]) -> str:
     return f'<table role="presentation" cellpadding="0" cellspacing="0" border="0" aria-hidden="true"><tr>{cells}</tr></table>\n'
 
 
+@lru_cache(maxsize=1024)
 def _bar(bar: Bar) -> str:
     """Solid, capped, on a full-height ground, or hollow: the shape tells the outcome without its colour."""
     height = max(round(bar.height * BAR_HEIGHT), 2)

@@ -157,6 +157,9 @@ _TEXTS = (
 )
 
 
+_TONES: Mapping[Any, Tone] = {tone.value: tone for tone in Tone}
+
+
 def _items(value: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(value, name)) for name in value.__dataclass_fields__]
 
@@ -184,7 +187,7 @@ def _text(stored: Mapping[str, Any], name: str) -> str:
 
 
 def _tone(stored: Any) -> Tone:
-    return Tone(stored) if stored in set(Tone) else Tone.NOTICE
+    return _TONES.get(stored, Tone.NOTICE)
 
 
 def _moment(stored: Any) -> datetime | None:

@@ -122,4 +122,4 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _format(at: datetime, pattern: str, words: Words) -> str:
-    return str(format_datetime(at, pattern, tzinfo=at.tzinfo, locale=words.language))
+    return str(format_datetime(at, pattern, tzinfo=at.tzinfo, locale=words.locale))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 
+from babel import Locale
 from babel.lists import format_list
 from babel.numbers import format_decimal
 
@@ -25,6 +26,7 @@ class Words:
 
     def __init__(self, language: str) -> None:
         self.language = language
+        self.locale = Locale.parse(language)
         self._catalogue = (
             gettext.NullTranslations() if language == SOURCE else gettext.translation("messages", LOCALE_DIR, languages=[language])
         )
@@ -48,11 +50,16 @@ class Words:
         return tuple(_fill(self._catalogue.gettext(template), pieces))
 
     def number(self, n: float) -> str:
-        return str(format_decimal(n, locale=self.language))
+        return _number(n, self.locale)
 
     def listed(self, parts: Sequence[str]) -> str:
         """“a, b and c”."""
-        return str(format_list(parts, style="standard", locale=self.language))
+        return str(format_list(parts, style="standard", locale=self.locale))
+
+
+@lru_cache(maxsize=4096)
+def _number(n: float, locale: Locale) -> str:
+    return str(format_decimal(n, locale=locale))
 
 
 def _fill(template: str, pieces: dict[str, Piece | Line]) -> Iterator[Piece]:

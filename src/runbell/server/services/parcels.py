@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import BinaryField
 from django.db.models.functions import Cast
 
-from runbell.channels.base import Recipient, Transport
+from runbell.channels.base import Recipient, Rendering, Transport
 from runbell.channels.registry import channel
 from runbell.core.because import Because
 from runbell.messages.message import Links, Message, Reader
@@ -176,7 +176,7 @@ class Renderer:
     """Renders for one thread; what is shared by many recipients is rendered once."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Rendering] = OrderedDict()
         self._transport = transport()
 
     def payload(self, parcel: Parcel) -> bytes:
@@ -185,7 +185,7 @@ class Renderer:
         assert parcel.recipient is not None
         return channel(parcel.kind).address(self._shared(parcel), parcel.recipient, parcel.key)
 
-    def _shared(self, parcel: Parcel) -> bytes:
+    def _shared(self, parcel: Parcel) -> Rendering:
         name = (parcel.kind, parcel.message_id, parcel.reader)
         if name not in self._kept:
             self._kept[name] = self._render(parcel)
@@ -194,7 +194,7 @@ class Renderer:
         self._kept.move_to_end(name)
         return self._kept[name]
 
-    def _render(self, parcel: Parcel) -> bytes:
+    def _render(self, parcel: Parcel) -> Rendering:
         assert parcel.body is not None
         assert parcel.reader is not None
         return channel(parcel.kind).render(Message.from_json(parcel.body), parcel.reader, self._transport)

@@ -20,18 +20,20 @@ from runbell.server.services.parcels import Parcel, Renderer
 
 SENDERS = 4  # connections of one lane at most; a relay often takes 100 ms for a mail
 IN_FLIGHT = 32  # claimed and not settled, of one lane: bounds what can repeat after a kill
+LOW_WATER = IN_FLIGHT // 2  # what a lane still holds when the dispatcher is called: it settles and claims so many at once
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=60)
 IDLE = 25.0  # seconds; then a connection is closed politely, before the other side loses patience
 
 log = structlog.get_logger()  # never log.exception here: structlog may print the locals, and those hold mails and their secrets
 Clock = Callable[[], datetime]
 Connect = Callable[[str], Connection]
+Report = Callable[[Result, int], None]  # and how many parcels the lane still holds
 
 
 class Lane:
     """Everything public is the dispatcher's; the threads take parcels and report results."""
 
-    def __init__(self, name: str, *, connect: Connect, report: Callable[[Result], None], clock: Clock, scale: float) -> None:
+    def __init__(self, name: str, *, connect: Connect, report: Report, clock: Clock, scale: float) -> None:
         self.name = name
         self.in_flight = 0
         self.failures = 0
@@ -92,7 +94,7 @@ class Sender:
         self,
         lane: str,
         connect: Connect,
-        report: Callable[[Result], None],
+        report: Report,
         clock: Clock,
         inbox: SimpleQueue[Parcel | None],
         is_closed: Event,
@@ -105,7 +107,7 @@ class Sender:
 
     def _run(self) -> None:
         for parcel in self._parcels():
-            self._report(self._try(parcel))
+            self._report(self._try(parcel), self._inbox.qsize())
         self._hang_up()
 
     def _parcels(self) -> Iterator[Parcel]:

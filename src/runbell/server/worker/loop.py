@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from time import monotonic
 from traceback import format_exc
 
 import structlog
@@ -26,13 +27,14 @@ from runbell.server.services import deliveries
 from runbell.server.services.deliveries import Result, Turn
 from runbell.server.services.parcels import Parcel
 from runbell.server.services.runs import lose_runs
-from runbell.server.worker.lanes import Clock, Connect, Lane
+from runbell.server.worker.lanes import LOW_WATER, Clock, Connect, Lane
 from runbell.server.worker.lock import held
 
 LEASE, SHORTEST_LEASE = timedelta(seconds=30), timedelta(seconds=2)
 LONGEST_WAIT = timedelta(seconds=30)  # started runs do not ring; this is how late their loss may be seen
 REST = timedelta(seconds=1)  # after trouble with the database
 BREATH = timedelta(milliseconds=20)  # when something is due and another worker holds it
+TOGETHER = timedelta(milliseconds=100)
 GRACE = timedelta(seconds=12)  # for what is being sent when asked to stop; `serve` waits for 15
 ALREADY_RUNNING = 3
 
@@ -75,6 +77,7 @@ class Worker:
         self._reported: SimpleQueue[Result] = SimpleQueue()
         self._unsettled: list[Result] = []
         self._renew_at = clock()
+        self._turn_by = 0.0  # monotonic; what is reported later than this calls at once
         self._stop_by: datetime | None = None
         self._is_asked_to_stop = False
         self._is_fresh = True
@@ -128,6 +131,7 @@ class Worker:
                 self._lanes[result.parcel.lane].note(result, now)
 
     def _turn(self, now: datetime) -> Turn:
+        self._turn_by = monotonic() + TOGETHER.total_seconds()
         turn = deliveries.turn(
             self._unsettled,
             room=lambda lane: self._lane(lane).room(now),
@@ -154,10 +158,11 @@ class Worker:
             self._lanes[name] = Lane(name, connect=self._connect, report=self._report, clock=self._clock, scale=self._scale)
         return self._lanes[name]
 
-    def _report(self, result: Result) -> None:
-        """Called by lanes."""
+    def _report(self, result: Result, left: int) -> None:
+        """Called by lanes. While one is well filled its results wait for one another, though not for long: each turn is a commit."""
         self._reported.put(result)
-        self._ring()
+        if left <= LOW_WATER or monotonic() >= self._turn_by:
+            self._ring()
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: the dispatcher is awake already; closed: it has ended
@@ -179,9 +184,10 @@ class Worker:
         return min(moments, default=now + LONGEST_WAIT)
 
     def _wait(self, span: timedelta) -> None:
-        if not self._reported.empty() or self._is_done():
+        if self._is_done():
             return
-        self._sleep(min(max(span, timedelta()), LONGEST_WAIT * min(1.0, self._scale * 10)))
+        longest = LONGEST_WAIT * min(1.0, self._scale * 10) if self._reported.empty() else TOGETHER
+        self._sleep(min(max(span, timedelta()), longest))
 
     def _sleep(self, span: timedelta) -> None:
         with selectors.DefaultSelector() as selector:
