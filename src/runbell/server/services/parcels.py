@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
 from email.policy import default
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
@@ -55,24 +55,40 @@ class Parcel:
     suppressed: Because | None = None
 
 
+class Claimed(NamedTuple):
+    """The columns of a claimed delivery. Not a model: making those is most of what a delivery would cost the dispatcher."""
+
+    pk: int
+    lane: str
+    resends: int
+    attempts: int
+    created_at: datetime
+    last_because: dict[str, Any] | None
+    because: dict[str, Any] | None
+    purpose: str
+    account_id: int
+    destination_id: int | None
+    message_id: int | None
+    run_id: int | None
+    run__job_id: int | None
+    run__finished_at: datetime | None
+
+
 def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
-    """Everything about the claimed, oldest first: two queries, and one more when account mail is among them."""
+    """Everything about the claimed, oldest first: three queries, and one more when account mail is among them."""
     if not claims:
         return []
-    deliveries = list(
-        Delivery.objects.filter(pk__in=claims)
-        .select_related("account", "run", "destination__member__user")
-        .defer("payload", "destination__secret", "run__log_end", "run__not_told", "run__trigger", "run__because", "run__late_end")
-        .order_by("created_at", "pk")
-    )
-    bodies = StoredMessage.objects.in_bulk({delivery.message_id for delivery in deliveries if delivery.message_id})
-    payloads = _payloads([delivery.pk for delivery in deliveries if delivery.purpose == Purpose.ACCOUNT])
-    bare = [(delivery, _bare(delivery, claims[delivery.pk])) for delivery in deliveries]
+    found = Delivery.objects.filter(pk__in=claims).order_by("created_at", "pk")
+    rows = [Claimed(*row) for row in found.values_list(*Claimed._fields)]
+    related = Destination.objects.select_related("account", "member__user").defer("secret")
+    destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
+    bodies = StoredMessage.objects.only("language", "body").in_bulk({row.message_id for row in rows if row.message_id})
+    payloads = _payloads([row.pk for row in rows if row.purpose == Purpose.ACCOUNT])
     return [
-        _account_parcel(parcel, payloads[delivery.pk])
-        if delivery.pk in payloads
-        else _parcel(parcel, delivery, bodies.get(delivery.message_id or 0), now)
-        for delivery, parcel in bare
+        _account_parcel(_bare(row, claims[row.pk]), payloads[row.pk])
+        if row.pk in payloads
+        else _parcel(_bare(row, claims[row.pk]), row, destinations.get(row.destination_id or 0), bodies.get(row.message_id or 0), now)
+        for row in rows
     ]
 
 
@@ -90,7 +106,7 @@ def _account_parcel(bare: Parcel, stored: bytes) -> Parcel:
     return replace(bare, payload=payload, settings={"address": _address_in(payload)})
 
 
-def _bare(delivery: Delivery, claim: str) -> Parcel:
+def _bare(delivery: Claimed, claim: str) -> Parcel:
     return Parcel(
         id=delivery.pk,
         claim=claim,
@@ -103,8 +119,7 @@ def _bare(delivery: Delivery, claim: str) -> Parcel:
     )
 
 
-def _parcel(bare: Parcel, delivery: Delivery, message: StoredMessage | None, now: datetime) -> Parcel:
-    destination = delivery.destination
+def _parcel(bare: Parcel, delivery: Claimed, destination: Destination | None, message: StoredMessage | None, now: datetime) -> Parcel:
     if destination is None or message is None:
         return replace(bare, suppressed=Because("destination_gone"))
     if gone := _why_not(destination):
@@ -140,31 +155,32 @@ def _address_in(payload: bytes) -> str:
     return str(to.addresses[0].addr_spec)
 
 
-def _account_url(delivery: Delivery) -> str:
+def _account_url(delivery: Claimed) -> str:
     return f"{settings.RUNBELL_PUBLIC_URL}/a/{delivery.account_id}"
 
 
-def _reader(delivery: Delivery, destination: Destination, language: str) -> Reader:
+def _reader(delivery: Claimed, destination: Destination, language: str) -> Reader:
     member = destination.member
-    zone = destination.zone or (member.user.zone if member else delivery.account.zone)
+    zone = destination.zone or (member.user.zone if member else destination.account.zone)
     run_url = f"{_account_url(delivery)}/runs/{delivery.run_id}" if delivery.run_id else ""
     return Reader(language, zone, Links(run=run_url))
 
 
-def _recipient(delivery: Delivery, destination: Destination, now: datetime) -> Recipient:
+def _recipient(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:
     """A member finds why and settings on our pages; somebody outside has the unsubscribe link alone."""
     is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
-    run, base, is_member = delivery.run if is_news else None, _account_url(delivery), destination.member_id is not None
+    run_id, job_id, ended_at = (delivery.run_id, delivery.run__job_id, delivery.run__finished_at) if is_news else (None, None, None)
+    base, is_member = _account_url(delivery), destination.member_id is not None
     return Recipient(
         address=address_of(destination),
         because=Because.from_json(delivery.because) if delivery.because else Because("is_admin"),
-        why_url=f"{base}/runs/{run.pk}#why" if run and is_member else "",
+        why_url=f"{base}/runs/{run_id}#why" if run_id and is_member else "",
         settings_url=f"{base}/settings/notifications/email" if is_member else "",
-        unsubscribe_url=unsubscribe_url(destination, run.job_id if run else 0) if is_news else "",
-        thread=f"{run.job_id}.{destination.pk}" if run else "",
+        unsubscribe_url=unsubscribe_url(destination, job_id or 0) if is_news else "",
+        thread=f"{job_id}.{destination.pk}" if job_id else "",
         sent_at=now,
         is_test=delivery.purpose == Purpose.TEST,
-        is_late=bool(run and run.finished_at and now - run.finished_at > LATE),
+        is_late=bool(ended_at and now - ended_at > LATE),
     )
 
 
