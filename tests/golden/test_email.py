@@ -27,6 +27,9 @@ def mail(name: str, language: str) -> bytes:
         to = recipient(because=Because("chose_environment", {"outcome": outcome, "set_by": "Ada Lindqvist"}))
     elif name == "test":
         to = recipient(because=Because("test_asked", {"by": "Ada Lindqvist"}), thread="", unsubscribe_url="", why_url="", is_test=True)
+    elif name == "confirmation":
+        asked, own = Because("confirmation_asked", {"by": "Ada Lindqvist"}), {"thread": "", "unsubscribe_url": "", "why_url": ""}
+        to = recipient(address="data-oncall@partner.example", because=asked, settings_url="", **own)
     else:
         to = recipient(because=Because("is_admin"), thread="", unsubscribe_url="", why_url="")
     return email.address(email.render(message, reader(language), TRANSPORT), to, "12.0")

@@ -16,6 +16,7 @@ from django.utils import timezone
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Delivery, Destination, MailboxItem, Run, Token
+from runbell.server.services.link_tokens import link_token
 from runbell.server.services.unsubscribe import unsubscribe_url
 from tests.server.people import Acme
 
@@ -141,6 +142,12 @@ ROWS = (
         POST=302,
         data=lambda stage: {"destination": stage.external.pk},
     ),
+    Row(
+        "a/<int:account_id>/settings/notifications/confirmation",
+        Action.SET_ANY_NOTIFICATIONS,
+        POST=302,
+        data=lambda stage: {"destination": stage.external.pk},
+    ),
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
@@ -156,6 +163,7 @@ ROWS = (
     Row("language/setlang/", Open.EVERYBODY, POST=302, data={"language": "ru"}),
     Row("u/<str:public_id>/<int:job_id>/<str:token>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
+    Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     # Signing in, by allauth.
     Row("account/login/", Open.VISITORS, GET=200, POST=200),
     Row("account/logout/", Open.SIGNED_IN, GET=200, POST=302),
@@ -232,6 +240,7 @@ class Stage:
             "destination_id": self.external.pk,
             "public_id": public_id,
             "token": token,
+            "confirmation": link_token("confirm", self.external),
             "rest": "nothing",
             "key": keys.get(kind, self.external.pk),
         }

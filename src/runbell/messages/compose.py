@@ -5,13 +5,13 @@ from runbell.messages.history import bars, history
 from runbell.messages.labels import TONES, TOOLS, category_word, headline
 from runbell.messages.message import Fact, Line, Message, Moment
 from runbell.messages.nodes import gist, remarks, troubles, troubles_title
-from runbell.messages.notices import compose_notice, compose_test
+from runbell.messages.notices import compose_confirmation, compose_notice, compose_test
 from runbell.messages.safe import isolated, one_line
 from runbell.messages.steps import steps, steps_more
 from runbell.messages.summary import summary, took
 from runbell.messages.words import Words, words_in
 
-__all__ = ["RunFacts", "StepFacts", "compose_notice", "compose_run", "compose_test"]
+__all__ = ["RunFacts", "StepFacts", "compose_confirmation", "compose_notice", "compose_run", "compose_test"]
 
 SHORT_SHA = 7
 MAX_IN_SUBJECT = 90  # two names and the outcome stay below the 200 characters an inbox can still show

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from runbell.core.because import Because
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
-from runbell.messages.compose import compose_notice, compose_run, compose_test
-from runbell.messages.facts import Notice, NoticeFacts, PastRun, RunFacts, StepFacts, TestFacts
+from runbell.messages.compose import compose_confirmation, compose_notice, compose_run, compose_test
+from runbell.messages.facts import ConfirmationFacts, Notice, NoticeFacts, PastRun, RunFacts, StepFacts, TestFacts
 from runbell.messages.message import Message
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -214,6 +214,10 @@ NO_RESULTS_RUN = replace(
 
 TEST = TestFacts(account="Acme Retail", account_id="1", asked_by="Ada Lindqvist", asked_at=NIGHT)
 
+CONFIRMATION = ConfirmationFacts(
+    account="Acme Retail", account_id="1", asked_by="Ada Lindqvist", address="data-oncall@partner.example", asked_at=NIGHT
+)
+
 DIED = NoticeFacts(
     notice=Notice.DELIVERY_DIED,
     account="Acme Retail",
@@ -260,6 +264,7 @@ EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "lost": lambda language: compose_run(LOST_RUN, language),
     "no-results": lambda language: compose_run(NO_RESULTS_RUN, language),
     "test": lambda language: compose_test(TEST, language),
+    "confirmation": lambda language: compose_confirmation(CONFIRMATION, language),
     "delivery-died": lambda language: compose_notice(DIED, language),
     "address-refused": lambda language: compose_notice(REFUSED, language),
     "unsubscribed": lambda language: compose_notice(UNSUBSCRIBED, language),

@@ -89,6 +89,17 @@ class TestFacts:
     account_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationFacts:
+    """Somebody wants messages sent to `address`, whose holder is asked first."""
+
+    account: str
+    asked_by: str
+    address: str
+    asked_at: datetime
+    account_id: str = ""
+
+
 class Notice(StrEnum):
     DELIVERY_DIED = "delivery_died"
     ADDRESS_REFUSED = "address_refused"

@@ -1,6 +1,6 @@
-"""Messages that are about no run's end: a test somebody asked for, and news for the admins."""
+"""Messages that are about no run's end: a test somebody asked for, a question to the holder of an address, and news for the admins."""
 
-from runbell.messages.facts import Notice, NoticeFacts, TestFacts
+from runbell.messages.facts import ConfirmationFacts, Notice, NoticeFacts, TestFacts
 from runbell.messages.message import Fact, Line, Message, Moment, Tone
 from runbell.messages.reasons import reason
 from runbell.messages.safe import isolated, one_line
@@ -27,6 +27,30 @@ def compose_test(facts: TestFacts, language: str) -> Message:
             moment=Moment(facts.asked_at),
         ),
         is_test=True,
+    )
+
+
+def compose_confirmation(facts: ConfirmationFacts, language: str) -> Message:
+    """Its link is the reader's `run`: the page that asks once more, since mail scanners follow links."""
+    words = words_in(language)
+    word, title, account = words.say("PLEASE CONFIRM"), words.say("messages about dbt jobs"), isolated(one_line(facts.account))
+    return Message(
+        language=words.language,
+        tone=Tone.NOTICE,
+        word=word,
+        title=words.say("Messages about dbt jobs"),
+        place=account,
+        subject=f"{word} · {title} · {account}",
+        account=account,
+        account_id=facts.account_id,
+        summary=words.line(
+            "{who} wants messages about dbt jobs sent to {address}, asked on {moment}. "
+            "None is sent before you confirm. If you know nothing of it, do nothing.",
+            who=isolated(one_line(facts.asked_by)),
+            address=isolated(one_line(facts.address)),
+            moment=Moment(facts.asked_at),
+        ),
+        open_label=words.say("Confirm this address"),
     )
 
 

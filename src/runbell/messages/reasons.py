@@ -142,6 +142,8 @@ SENTENCES: dict[str, Sentence] = {
     # messages of other kinds
     "test_asked": lambda words, params: words.say("{by} asked for a test message.", by=_text(params, "by")),
     "is_admin": lambda words, _: words.say("Admins of the account are told."),
+    "confirmation_asked": lambda words, params: words.say("{by} asked for it.", by=_text(params, "by")),
+    "not_confirmed": lambda words, _: words.say("The holder of this address has not confirmed it yet."),
     "set_rules": lambda words, _: words.say("Whoever chose what is sent to that address is told."),
     # channels.smtp
     "smtp_unreachable": lambda words, params: _answered(words, words.say("The mail server cannot be reached"), params),

@@ -48,6 +48,12 @@ SETTINGS = (
     Setting("RUNBELL_MAIL_FROM", "Runbell <runbell@localhost>", "The From of every mail."),
     Setting("RUNBELL_LOST_RUN_AFTER", "24h", "A started run without an end fails after this time."),
     Setting("RUNBELL_MAX_AGE", "24h", "A delivery that could not be sent for this long is dead."),
+    Setting("RUNBELL_CONFIRM_EXTERNAL", "off", "on: an external address gets nothing before its holder opens a link and confirms. Or off."),
+    Setting(
+        "RUNBELL_CONFIRM_EXTERNAL_TRUSTED",
+        "pagerduty.com, teams.ms",
+        "Comma list of domains, with all below them, whose addresses need no confirming.",
+    ),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
@@ -77,6 +83,18 @@ def span(name: str) -> timedelta:
         return timedelta(**{units[value[-1:]]: float(value[:-1])})
     except (KeyError, ValueError):
         raise ImproperlyConfigured(f"{name}: {value!r} is not a time like 90s, 15m, 24h or 7d") from None
+
+
+def switch(name: str) -> bool:
+    value = read(name).lower()
+    if value not in ("on", "off"):
+        raise ImproperlyConfigured(f"{name}: {value!r} is neither on nor off")
+    return value == "on"
+
+
+def words(name: str) -> list[str]:
+    """A comma list, in lower case."""
+    return [word for part in read(name).lower().split(",") if (word := part.strip())]
 
 
 def number(name: str, low: float) -> float:
@@ -158,6 +176,8 @@ RUNBELL_SUPPORT_CONTACT = read("RUNBELL_SUPPORT_CONTACT")
 RUNBELL_TIME_SCALE = number("RUNBELL_TIME_SCALE", 0.000001)
 RUNBELL_LOST_RUN_AFTER = span("RUNBELL_LOST_RUN_AFTER") * RUNBELL_TIME_SCALE
 RUNBELL_MAX_AGE = span("RUNBELL_MAX_AGE")
+RUNBELL_CONFIRM_EXTERNAL = switch("RUNBELL_CONFIRM_EXTERNAL")
+RUNBELL_CONFIRM_EXTERNAL_TRUSTED = [name.lstrip("@.") for name in words("RUNBELL_CONFIRM_EXTERNAL_TRUSTED")]
 RUNBELL_LOG_LEVEL = read("RUNBELL_LOG_LEVEL").lower()
 RUNBELL_WEB_THREADS = int(number("RUNBELL_WEB_THREADS", 1))
 

@@ -13,6 +13,7 @@ Action = Literal[
     "notifications.update",
     "notifications.delete",
     "notifications.lift",
+    "notifications.confirm",
     "email.unsubscribe",
     "email.unsubscribe_undo",
     "job.pause",

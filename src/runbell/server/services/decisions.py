@@ -17,6 +17,7 @@ from runbell.messages.facts import RunFacts, StepFacts
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Message, Receipt, Rule, Run, State
 from runbell.server.services.pauses import paused_because
+from runbell.server.services.trust import awaits_confirmation
 
 SHOWN_NOT_TOLD = 200
 HISTORY = 30
@@ -63,7 +64,7 @@ def silent_because(destination: Destination) -> Because | None:
         return Because("member_inactive")
     if destination.disabled_because:
         return Because("destination_disabled", {"last": destination.disabled_because})
-    return None
+    return Because("not_confirmed") if awaits_confirmation(destination) else None
 
 
 def _not_told(decisions: Sequence[Decision], destinations: dict[int, Destination], account: Account) -> dict[str, Any]:

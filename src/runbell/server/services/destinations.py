@@ -17,7 +17,7 @@ from runbell.core.fields import BadField
 from runbell.core.permissions import Action, Role, may
 from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
-from runbell.server.services import audit
+from runbell.server.services import audit, confirmations
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.listings import Page, Reads, Window, take
 from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
@@ -134,7 +134,7 @@ def save_setting(destination_id: int, change: Change, *, actor: Actor, now: date
         destination = before.destination
         _require_write(actor, own=_is_own(actor, destination))
         if destination.member_id is None:
-            _move_external(destination, change, actor)
+            _move_external(destination, change, actor, now)
         raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
         after = _setting(_find(_visible(actor), destination_id))
@@ -224,6 +224,8 @@ def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor
     destination.created_at = destination.updated_at = now
     with transaction.atomic():
         _save_unique(destination, taken)
+        if destination.member_id is None:
+            confirmations.begin(destination, actor=actor, now=now)
         _replace_boxes(destination, change, actor, now)
         added = _setting(_find(_visible(actor), destination.pk))
         _record(added, "notifications.create", actor, now, after=_facts(added))
@@ -244,18 +246,20 @@ def _set_reader(destination: Destination, change: Change) -> None:
     destination.zone = destination.zone if change.zone is None else change.zone
 
 
-def _move_external(destination: Destination, change: Change, actor: Actor) -> None:
+def _move_external(destination: Destination, change: Change, actor: Actor, now: datetime) -> None:
+    old_key = destination.address_key
     _set_reader(destination, change)
     if change.user_id is not None and Setting(destination, Boxes()).user_id != change.user_id:
         destination.created_by = _active_member(actor, change.user_id)
     if change.external_email is not None and change.external_email != destination.address:
-        old_key = destination.address_key
         _set_address(destination, change.external_email, actor.account_id)
         if destination.address_key != old_key:
             # Links in mails to the old address must not act on the new one, nor may its refusals.
             destination.generation += 1
-            destination.disabled_because, destination.refusals = None, 0
+            destination.disabled_because, destination.refusals, destination.trouble_told_at = None, 0, None
     _save_unique(destination, _address_taken(destination, actor.account_id))
+    if destination.address_key != old_key:
+        confirmations.begin(destination, actor=actor, now=now)
 
 
 def raise_revision(destination: Destination, now: datetime) -> None:

@@ -8,12 +8,14 @@ from django.db.models import Q
 from runbell.core.runs import JobRef, Outcome
 from runbell.server.db.models import Rule, State
 from runbell.server.services.jobs import find_job
+from runbell.server.services.trust import unconfirmed
 
 
 def able() -> Q:
     """Rules whose destination gets messages now: `decisions.silent_because` as a condition of the database."""
     member = Q(destination__member=None) | Q(destination__member__is_active=True, destination__member__user__is_active=True)
-    return member & Q(destination__state=State.ACTIVE, destination__disabled_because__isnull=True)
+    is_on = Q(destination__state=State.ACTIVE, destination__disabled_because__isnull=True)
+    return member & is_on & ~unconfirmed("destination__")
 
 
 def who_hears(ref: JobRef, *, account_id: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from runbell.server.db.fields import decrypt
 from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
-from runbell.server.services.decisions import address_of
+from runbell.server.services.decisions import address_of, silent_because
 from runbell.server.services.unsubscribe import unsubscribe_url
 
 LATE = timedelta(minutes=15)
@@ -139,14 +139,9 @@ def _parcel(bare: Parcel, delivery: Claimed, destination: Destination | None, me
 
 def _why_not(destination: Destination) -> Because | None:
     """What became of the destination since the delivery was queued."""
-    member = destination.member
     if destination.state != State.ACTIVE:
         return Because("destination_gone")
-    if member and not (member.is_active and member.user.is_active):
-        return Because("member_inactive")
-    if destination.disabled_because:
-        return Because("destination_disabled", {"last": destination.disabled_because})
-    return None
+    return silent_because(destination)
 
 
 def _address_in(payload: bytes) -> str:

@@ -7,9 +7,6 @@ A rule for all jobs of an environment has no exceptions. To stop one job of it, 
 is now: what was asked for happens, and the page says that jobs which appear later are not among them.
 """
 
-import base64
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,13 +20,13 @@ from runbell.core.permissions import Action
 from runbell.server.db.models import Delivery, Destination, Environment, Job, Member, Rule, State, Unsubscription
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import audit, limits, notices
-from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.access import Actor
 from runbell.server.services.decisions import address_of
+from runbell.server.services.link_tokens import EMAIL, destination_by, link_token
 
 UNDO_FOR = timedelta(hours=24)
-TOKEN_LENGTH = 22  # base64 characters: 132 bits
 CHANGES_A_MINUTE = 20  # of one address, through its links
-_KIND = "email"
+_PURPOSE = "unsubscribe"
 
 
 class Scope(StrEnum):
@@ -78,13 +75,13 @@ class Unsubscribed:
 
 def unsubscribe_url(destination: Destination, job_id: int) -> str:
     """For List-Unsubscribe and the foot of a mail about this job. Nothing is stored; raising `generation` voids it."""
-    token = _token(settings.SECRET_KEY, destination)
+    token = link_token(_PURPOSE, destination)
     return f"{settings.RUNBELL_PUBLIC_URL}/u/{destination.public_id}/{job_id}/{token}"
 
 
 def subscription(public_id: str, token: str, job_id: int, *, now: datetime) -> Subscription:
     """Changes nothing. Raises `NotThere` for a link that we did not make, or that is void."""
-    destination = _destination(public_id, token)
+    destination = destination_by(_PURPOSE, public_id, token)
     return _subscription(destination, now, _job(destination, job_id))
 
 
@@ -94,7 +91,7 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
     Raises `ValueError` when the link offers no such scope, and `TooMany`.
     """
-    destination = _locked(_destination(public_id, token))
+    destination = _locked(destination_by(_PURPOSE, public_id, token))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     job = _job(destination, job_id)
     if Scope(scope) is not Scope.EVERYTHING and job is None:
@@ -105,7 +102,7 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
 @transaction.atomic
 def undo(public_id: str, token: str, *, now: datetime) -> None:
-    destination = _locked(_destination(public_id, token))
+    destination = _locked(destination_by(_PURPOSE, public_id, token))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     _restore(destination, None, now)
 
@@ -136,21 +133,6 @@ def own_subscription(actor: Actor, *, now: datetime) -> Subscription:
     return _subscription(destination, now)
 
 
-def _token(key: str, destination: Destination) -> str:
-    signed = f"runbell.unsubscribe:{destination.public_id}:{destination.generation}".encode()
-    return base64.urlsafe_b64encode(hmac.new(key.encode(), signed, hashlib.sha256).digest()).decode()[:TOKEN_LENGTH]
-
-
-def _destination(public_id: str, token: str) -> Destination:
-    destination = Destination.objects.select_related("account", "member__user").filter(public_id=public_id, kind=_KIND).first()
-    if destination is None:
-        raise NotThere
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    if not any(hmac.compare_digest(_token(key, destination).encode(), token.encode()) for key in keys):
-        raise NotThere
-    return destination
-
-
 def _own(actor: Actor) -> list[Destination]:
     actor.require(Action.UNSUBSCRIBE_SELF)
     return [_locked(destination) for destination in _member_destinations(actor)]
@@ -158,7 +140,7 @@ def _own(actor: Actor) -> list[Destination]:
 
 def _member_destinations(actor: Actor) -> Any:
     related = Destination.objects.select_related("account", "member__user")
-    return related.filter(account=actor.account_id, kind=_KIND, member=actor.member, state=State.ACTIVE)
+    return related.filter(account=actor.account_id, kind=EMAIL, member=actor.member, state=State.ACTIVE)
 
 
 def _locked(destination: Destination) -> Destination:

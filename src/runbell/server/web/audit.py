@@ -25,6 +25,7 @@ SENTENCES: dict[audit.Action, Promise] = {
     "notifications.update": gettext_lazy("Notifications of %(subject)s were changed"),
     "notifications.delete": gettext_lazy("Notifications of %(subject)s were removed"),
     "notifications.lift": gettext_lazy("Sending to %(subject)s was allowed again"),
+    "notifications.confirm": gettext_lazy("The holder of %(subject)s confirmed the address"),
     "email.unsubscribe": gettext_lazy("%(subject)s was unsubscribed from email notifications"),
     "email.unsubscribe_undo": gettext_lazy("Unsubscribing %(subject)s was undone"),
     "job.pause": gettext_lazy("Messages about the job %(subject)s were paused"),
@@ -60,6 +61,7 @@ FIELDS = {
 MOMENTS = frozenset({"paused_until", "expires_at"})
 THROUGH = {
     "unsubscribe link": gettext_lazy("by an unsubscribe link"),
+    "confirmation link": gettext_lazy("by the link in the mail that asked"),
 }
 WORDS: dict[str, Mapping[Any, Promise]] = {
     "role": ROLES,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,17 +16,17 @@ from runbell.server.services import unsubscribe as service
 from runbell.server.services.access import NotThere
 from runbell.server.services.limits import TooMany
 
-LinkView = Callable[[HttpRequest, str, int, str], HttpResponse]
+P = ParamSpec("P")
 
 
-def _link(view: LinkView) -> LinkView:
+def link_page(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """The token is the right: no sign-in, and no cookie that a forged request could ride on."""
 
     @csrf_exempt
     @wraps(view)
-    def door(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
+    def door(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            response = view(request, public_id, job_id, token)
+            response = view(request, *args, **kwargs)
         except NotThere:
             return render(request, "runbell/unsubscribe_void.html", status=404)
         except TooMany:
@@ -37,7 +38,7 @@ def _link(view: LinkView) -> LinkView:
     return door
 
 
-@_link
+@link_page
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
     """GET only asks, since mail scanners follow links. POST acts at once: the page's form says what to stop.
@@ -57,7 +58,7 @@ def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> Ht
     return render(request, "runbell/unsubscribe_done.html", {"found": found, "stopped": scope})
 
 
-@_link
+@link_page
 @require_POST
 def undo_by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
     service.undo(public_id, token, now=timezone.now())

@@ -3,8 +3,8 @@
 from django.urls import include, path
 
 from runbell.server.web import (
+    addresses,
     audit,
-    bounces,
     deliveries,
     email_notifications,
     externals,
@@ -38,7 +38,8 @@ _account = [
     path("settings/notifications/email/external/<int:destination_id>", externals.external, name="external"),
     path("settings/notifications/email/external/<int:destination_id>/remove", externals.remove_external, name="remove_external"),
     path("settings/notifications/mine", own_mail.mine, name="mine"),
-    path("settings/notifications/lift", bounces.lift, name="lift"),
+    path("settings/notifications/lift", addresses.lift, name="lift"),
+    path("settings/notifications/confirmation", addresses.ask_again, name="ask_again"),
     path("settings/profile", profile.profile, name="profile"),
     path("settings/profile/theme", profile.theme, name="theme"),
     path("settings/tokens", tokens.tokens, name="tokens"),
@@ -54,6 +55,7 @@ urlpatterns = [
     path("a/<int:account_id>/", include(_account)),
     path("u/<str:public_id>/<int:job_id>/<str:token>", unsubscribe.by_link, name="unsubscribe"),
     path("u/<str:public_id>/<int:job_id>/<str:token>/undo", unsubscribe.undo_by_link, name="unsubscribe_undo"),
+    path("confirm/<str:public_id>/<str:confirmation>", addresses.confirm, name="confirm"),
     path("account/", include("allauth.account.urls")),
     path("language/", include("django.conf.urls.i18n")),
 ]
