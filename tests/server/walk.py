@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Delivery, Destination, MailboxItem, Run, Token
+from runbell.server.db.models import Delivery, Destination, Job, MailboxItem, Run, State, Token
 from runbell.server.services.link_tokens import link_token
 from runbell.server.services.unsubscribe import unsubscribe_url
 from tests.server.people import Acme
@@ -46,6 +46,7 @@ class Row:
     DELETE: int | None = None
     data: Fields | Callable[["Stage"], Fields] = field(default_factory=dict)  # of the POST
     path: str = ""  # when the route is a regular expression
+    query: str = ""
     is_exempt: bool = False  # from CSRF, since a token in the path or the header is the right
     is_hidden: bool = False  # members without the right are told there is no such thing
 
@@ -67,7 +68,7 @@ class Row:
         return self.data(stage) if callable(self.data) else self.data
 
     def url(self, values: Mapping[str, Any]) -> str:
-        return "/" + (self.path or re.sub(r"<\w+:(\w+)>", lambda found: str(values[found[1]]), self.route))
+        return "/" + (self.path or re.sub(r"<\w+:(\w+)>", lambda found: str(values[found[1]]), self.route + self.query))
 
     def status(self, person: Role | str, method: str) -> int:
         """What `person` gets."""
@@ -85,6 +86,7 @@ class Row:
         return good if self.who is Open.MEMBERS or may(person, self.who) else 404 if self.is_hidden else 403
 
 
+PLACE = "a/<int:account_id>/settings/jobs/<str:kind>/<int:place_id>"
 V2 = "api/v2/accounts/<int:account_id>"
 
 
@@ -152,6 +154,11 @@ ROWS = (
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
     # Account settings.
+    Row("a/<int:account_id>/settings/jobs", Action.MANAGE_JOBS, GET=200),
+    Row(PLACE, Action.MANAGE_JOBS, GET=200, POST=302, data={"do": "hide"}),
+    Row(f"{PLACE}/merge", Action.MANAGE_JOBS, GET=200, POST=302, query="?into=<int:twin_id>"),
+    Row(f"{PLACE}/delete", Action.MANAGE_JOBS, GET=200, POST=302),
+    Row(f"{PLACE}/restore", Action.MANAGE_JOBS, POST=302),
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
     Row("a/<int:account_id>/settings/audit", Action.SEE_AUDIT, GET=200),
@@ -223,6 +230,8 @@ class Stage:
     run: Run
     item: MailboxItem
     external: Destination
+    twin: Job  # another one beside the shop's
+    gone: Job  # deleted just now
 
     def values(self, route: str) -> dict[str, Any]:
         account, job = self.shop.account, self.shop.job
@@ -242,6 +251,9 @@ class Stage:
             "token": token,
             "confirmation": link_token("confirm", self.external),
             "rest": "nothing",
+            "kind": "job",
+            "place_id": self.gone.pk if route.endswith("/restore") else job.pk,
+            "twin_id": self.twin.pk,
             "key": keys.get(kind, self.external.pk),
         }
 
@@ -272,7 +284,9 @@ def set_stage(shop: Acme) -> Stage:
         content=b"Subject: FAILED\n\nIt failed.\n",
         at=now,
     )
-    return Stage(shop, run, item, external)
+    twin, gone = (Job.objects.create(account=shop.account, environment=shop.job.environment, name=name, created_at=now) for name in "tg")
+    Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
+    return Stage(shop, run, item, external, twin, gone)
 
 
 def routes() -> set[str]:

@@ -16,7 +16,7 @@ PAGE = 50
 KINDS: Mapping[str, tuple[str, ...]] = {
     "people": ("member",),
     "notifications": ("notifications", "email"),
-    "jobs": ("job", "environment"),
+    "jobs": ("job", "environment", "project"),
     "tokens": ("token",),
 }
 """The filter's words, and the first words of the actions each holds."""

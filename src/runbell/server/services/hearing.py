@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from runbell.core.runs import JobRef, Outcome
 from runbell.server.db.models import Rule, State
-from runbell.server.services.jobs import find_job
+from runbell.server.services.jobs import find_environment, find_job
 from runbell.server.services.trust import unconfirmed
 
 
@@ -21,8 +21,9 @@ def able() -> Q:
 def who_hears(ref: JobRef, *, account_id: int) -> dict[str, Any]:
     """`{known, id, hears: {outcome: number of destinations}}`; a job not known yet is told of by its environment's rules."""
     job = find_job(ref, account_id=account_id)
-    environment = Q(environment__name=ref.environment, environment__project__name=ref.project, environment__state=State.ACTIVE)
-    covers = Q(job=job.pk) | Q(environment=job.environment_id) if job else environment
+    environment = job.environment if job else find_environment(ref, account_id=account_id)
+    covers = Q(environment=environment) if environment else Q(pk__in=())
+    covers = covers | Q(job=job) if job else covers
     pairs = Rule.objects.filter(covers, destination__account=account_id, destination__state=State.ACTIVE)
     counts = Counter(outcome for outcome, _ in set(pairs.values_list("outcome", "destination_id")))
     return {"known": job is not None, "id": job.pk if job else None, "hears": {outcome.value: counts[outcome.value] for outcome in Outcome}}

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from runbell.core.fields import BadField
 from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
@@ -33,6 +35,11 @@ class Boxes:
         return {**choices_json(self.jobs), "runbell_environments": choices_json(self.environments)}
 
 
+def live_rules() -> QuerySet[Rule]:
+    """Those that count. A rule of a deleted job or environment is kept, and counts again when that is brought back."""
+    return Rule.objects.exclude(job__state=State.DELETED).exclude(environment__state=State.DELETED)
+
+
 def choices_json(choices: Choices) -> dict[str, list[int]]:
     return {name: sorted(choices.get(outcome, ())) for outcome, name in ON.items()}
 
@@ -40,7 +47,7 @@ def choices_json(choices: Choices) -> dict[str, list[int]]:
 def boxes_of(destination_ids: Iterable[int]) -> dict[int, Boxes]:
     """The choices of many destinations in one query."""
     chosen: dict[int, tuple[dict[Outcome, set[int]], dict[Outcome, set[int]]]] = {pk: ({}, {}) for pk in destination_ids}
-    rules = Rule.objects.filter(destination__in=list(chosen)).exclude(job__state=State.DELETED).exclude(environment__state=State.DELETED)
+    rules = live_rules().filter(destination__in=list(chosen))
     for destination_id, outcome, job_id, environment_id in rules.values_list("destination_id", "outcome", "job_id", "environment_id"):
         jobs, environments = chosen[destination_id]
         (environments if job_id is None else jobs).setdefault(Outcome(outcome), set()).add(job_id or environment_id)
@@ -53,7 +60,7 @@ def replace_rules(destination: Destination, scope: Scope, wanted: Choices, *, ac
     A rule that stays keeps who set it and when. Raises `BadField` naming the ids that are not there. Call it in a transaction.
     """
     _refuse_strange_ids(scope, wanted, destination.account_id)
-    known = Rule.objects.filter(destination=destination, outcome__in=list(wanted), **{f"{scope}__isnull": False})
+    known = live_rules().filter(destination=destination, outcome__in=list(wanted), **{f"{scope}__isnull": False})
     old = {(Outcome(outcome), target): pk for pk, outcome, target in known.values_list("pk", "outcome", f"{scope}_id")}
     new = {(outcome, target) for outcome, targets in wanted.items() for target in targets}
     known.filter(pk__in=[pk for pair, pk in old.items() if pair not in new]).delete()

@@ -43,7 +43,7 @@ def record_run(report: RunReport, *, actor: Actor, now: datetime) -> Recorded:
         with transaction.atomic():
             return _record(report, actor, now)
     except IntegrityError:
-        # Another process stored the same key or name between our look and our write: now it is there to be found.
+        # Another process stored the same key, or moved the run, between our look and our write: now it is there to be found.
         with transaction.atomic():
             return _record(report, actor, now)
 
@@ -53,6 +53,9 @@ def _record(report: RunReport, actor: Actor, now: datetime) -> Recorded:
     known = dict(RunKey.objects.filter(account=actor.account_id, key__in=keys).values_list("key", "run_id"))
     related = "job__environment__project"
     runs = list(Run.objects.select_for_update(of=("self",)).select_related(related).filter(pk__in=set(known.values())).order_by("pk"))
+    if len(runs) < len(set(known.values())):
+        # The row was moved to another job while we waited for it, and the join with its old one fails (PostgreSQL).
+        raise IntegrityError("a run was merged into another job meanwhile")
     if not all(in_project(actor, run.job.environment.project_id) for run in runs):
         raise NotThere  # a key is no way around a token's limits
     is_new = not runs

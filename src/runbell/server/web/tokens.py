@@ -75,8 +75,9 @@ def _make(page: Page) -> HttpResponse:
 
 def _show(page: Page, wish: TokenWish, errors: dict[str, str], status: int = 200) -> HttpResponse:
     lines, choices = service.list_tokens(page.actor), service.token_choices(page.actor)
-    response = page.render(
+    return page.render(
         "runbell/tokens.html",
+        status=status,
         section="settings",
         side="tokens",
         live=[line for line in lines if line.revoked_at is None],
@@ -88,8 +89,6 @@ def _show(page: Page, wish: TokenWish, errors: dict[str, str], status: int = 200
         errors=errors,
         once=secrets.token_urlsafe(16),
     )
-    response.status_code = status
-    return response
 
 
 def _wish(page: Page) -> TokenWish:

@@ -23,6 +23,8 @@ class Named(models.Model):
     external_id = models.CharField(max_length=200, blank=True)
     integration = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
+    # While it can still be brought back; things deleted in one act share the moment. Null for what was merged away.
+    deleted_at = models.DateTimeField(null=True)
 
     class Meta:
         abstract = True
