@@ -30,18 +30,27 @@ setup: .venv/.ready ## A .venv with the server, the command and every tool.
 demo: setup .venv-dbt/.ready ## Four real dbt jobs and the mails about them, then a server to look at. ONCE=1 ends by itself.
 	$(RUN)/python examples/demo.py $(if $(ONCE),--once)
 
+run: setup ## A server of your own on http://127.0.0.1:8484, with its data in var/.
+	$(RUN)/runbell serve
+
 fmt: setup ## Format, and mend what can be mended.
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
 
-check: setup ## Format, lint, types, room contracts.
+check: setup ## Format, lint, types, room contracts, licences.
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/python -m tools.licences
+
+# The rooms below the server, and the tests that are about them.
+COVERED := tests/unit tests/golden tests/contract tests/e2e/cli
+COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=term --cov-fail-under=95
 
 test: check .venv-dbt/.ready ## Everything CI runs: checks, and all tests, the database tests on both databases.
-	$(RUN)/pytest -n 2 --durations=20
+	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
+	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
 

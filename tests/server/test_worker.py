@@ -1,5 +1,6 @@
 """From the outbox to the way out and back, the dispatcher in the test's own thread, the lanes in theirs."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, Timer
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from runbell.server.services.deliveries import Result
 from runbell.server.services.mailbox import MailboxConnection
 from runbell.server.services.parcels import Renderer
 from runbell.server.worker.lanes import IN_FLIGHT
+from runbell.server.worker.lock import held
 from runbell.server.worker.loop import Worker
 from tests.server.people import Acme, acme
 
@@ -447,3 +449,16 @@ def test_a_second_worker_beside_sqlite_says_so(tmp_path: Path) -> None:
     finally:
         first.kill()
         first.communicate()
+
+
+def test_under_serve_a_worker_waits_for_the_lock_of_one_that_is_ending(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    with path.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with held(path, timedelta()) as is_ours:
+            assert not is_ours
+        release = Timer(0.3, fcntl.flock, (other, fcntl.LOCK_UN))
+        release.start()
+        with held(path, timedelta(seconds=30)) as is_ours:
+            assert is_ours
+        release.join()

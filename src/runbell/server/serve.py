@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -87,4 +88,5 @@ def worker(parent: int) -> None:
     logs.set_up(settings.RUNBELL_LOG_LEVEL)
     from runbell.server.worker.loop import run_worker
 
-    sys.exit(run_worker())
+    # After kill -9 of `serve` its worker first finishes what it sends, and only then gives the lock up.
+    sys.exit(run_worker(patience=timedelta(seconds=GRACE)))

@@ -45,11 +45,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def run_worker() -> int:
-    """Blocks until SIGTERM or SIGINT. Exit code 0, or 3 when another worker holds this SQLite home."""
+def run_worker(*, patience: timedelta = timedelta()) -> int:
+    """Blocks until SIGTERM or SIGINT. Exit code 0, or 3 when another worker holds this SQLite home for longer than `patience`."""
     if connection.vendor != "sqlite":
         return _run()
-    with held(Path(settings.RUNBELL_HOME) / "worker.lock") as is_ours:
+    with held(Path(settings.RUNBELL_HOME) / "worker.lock", patience) as is_ours:
         if is_ours:
             return _run()
     sys.stderr.write(f"runbell: another worker runs in {settings.RUNBELL_HOME}; with SQLite there can be one. PostgreSQL takes several.\n")
