@@ -1,0 +1,101 @@
+"""Takes the README's pictures from the demo: its four real dbt jobs, with a month of history before them.
+
+.venv/bin/python -m tools.screenshots [--browser /usr/bin/chromium] [--out docs/images] [--all DIRECTORY]
+
+`--all` takes every page too, in light and dark, at 1280 and 360.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tools.history import at_the_latest, reports
+from tools.png import shrink
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+from demo import ADA, Shop, demo  # noqa: E402
+from demo_checks import api  # noqa: E402
+from demo_jobs import JOBS  # noqa: E402
+
+
+def play(shop: Shop) -> None:
+    """The demo's story, in an account that has been in use for a while."""
+    tell(shop, list(reports(at_the_latest())))
+    for job in JOBS:
+        shop.run(job, ("dbt seed",), (0,))
+    shop.set_rules(JOBS)
+    for job in JOBS:
+        if wrong := shop.play(job):
+            raise SystemExit(f"{job.name}: {wrong}")
+
+
+def tell(shop: Shop, told: list[dict[str, object]]) -> None:
+    headers = {"Authorization": f"Token {shop.token}", "Content-Type": "application/json"}
+    with urlopen(Request(f"{shop.url}/api/runbell/v1/runs:batch", json.dumps({"reports": told}).encode(), headers)) as answer:
+        bad = [result for result in json.load(answer)["results"] if result["status"] != 201]
+    if bad:
+        raise SystemExit(f"not taken: {bad[:3]}")
+
+
+def people(shop: Shop) -> None:
+    """Colleagues and outside addresses, so that the pages have somebody to show."""
+    from runbell.core.permissions import Role
+
+    for who, role in (("bob", Role.NOTIFICATION_MANAGER), ("cleo", Role.DEVELOPER), ("dan", Role.VIEWER)):
+        shop.admin("member", "add", f"{who}@acme.test", "--account", str(shop.account), "--role", role, "--password-file", "-")
+    account = f"{shop.url}/api/v2/accounts/{shop.account}"
+    jobs = [job["id"] for job in api("GET", f"{account}/jobs/?limit=100", shop.token)]
+    lists = {"on_failure": jobs, "on_warning": jobs[:3], "on_success": [], "on_cancel": []}
+    body = {"account_id": shop.account, "type": 4, "state": 1, "external_email": "data-oncall@acme.pagerduty.example", **lists}
+    api("POST", f"{account}/notifications/", shop.token, body)
+
+
+def pictures(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
+    """The README's four."""
+    account = f"{shop.url}/a/{shop.account}"
+    page.goto(f"{account}/")
+    yield "home", page.screenshot()
+    page.goto(f"{account}/")
+    page.locator("#failing ~ *, section").get_by_role("link", name="weekly revenue").first.click()
+    yield "run", page.screenshot()
+    page.goto(f"{account}/mailbox")
+    page.get_by_role("link", name="weekly revenue").click()
+    page.frame_locator("iframe").get_by_text("weekly revenue").first.wait_for()
+    yield "mailbox", page.screenshot()
+
+
+def signed_in(browser: Browser, shop: Shop) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{shop.url}/account/login/")
+    page.get_by_label("E-mail").fill(ADA)
+    page.get_by_label("Password").fill(shop.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{shop.url}/a/{shop.account}/")
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with demo(is_once=True) as shop:
+        play(shop)
+        people(shop)
+        with sync_playwright() as playwright:  # not before: it leaves an event loop in which Django refuses its database
+            browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+            for name, png in pictures(signed_in(browser, shop), shop):
+                (options.out / f"{name}.png").write_bytes(shrink(png))
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
