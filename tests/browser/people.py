@@ -12,13 +12,14 @@ from django.test import Client
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Destination, Environment, Job, Rule, User
+from runbell.server.db.models import Destination, Environment, Job, MailboxItem, Rule, User
 from tests.browser.desk import Desk
 from tests.e2e.stage import Server, wait_until
 from tests.server.people import PASSWORD, Acme, acme
 
 __all__ = ["PASSWORD", "People"]
 _numbers = count(1)
+NAMES = {Role.ACCOUNT_ADMIN: "ada", Role.NOTIFICATION_MANAGER: "nina", Role.DEVELOPER: "dana", Role.VIEWER: "vera"}
 
 STEPS: dict[Outcome, dict[str, Any]] = {
     Outcome.SUCCEEDED: {"exit_code": 0, "counts": {"passed": 9}},
@@ -89,6 +90,17 @@ class People:
         waiting = f"SELECT COUNT(*) FROM runbell_delivery WHERE state IN ('queued', 'sending', 'waiting') AND account_id = {self.account}"
         wait_until(lambda: not self.server.number(waiting), "a mail")
 
+    def external(self, address: str) -> int:
+        """An address outside the account, added."""
+        return self.desk.do(lambda: _external(self.acme, address).pk)
+
+    def mails(self, who: str | Role) -> list[str]:
+        """What came to a member or an address, once nothing is on its way: `nightly failed`, sorted."""
+        self.wait_for_mail()
+        address = self.address(NAMES[who]) if isinstance(who, Role) else who if "@" in who else self.address(who)
+        runs = MailboxItem.objects.filter(account=self.account, recipient=address, delivery__run__isnull=False)
+        return self.desk.do(lambda: sorted(map(" ".join, runs.values_list("delivery__run__job__name", "delivery__run__outcome"))))
+
     def rules(self, role: Role) -> int:
         """How many send mail to the member's own address."""
         return self.desk.do(lambda: Rule.objects.filter(destination__member=self.acme.members[role]).count())
@@ -129,6 +141,20 @@ def _job(shop: Acme, name: str, environment: str) -> Job:
         account=shop.account, project=shop.job.environment.project, name=environment, defaults={"created_at": now}
     )
     return Job.objects.get_or_create(account=shop.account, environment=place, name=name, defaults={"created_at": now})[0]
+
+
+def _external(shop: Acme, address: str) -> Destination:
+    now = datetime.now(UTC)
+    return Destination.objects.create(
+        account=shop.account,
+        kind="email",
+        address=address,
+        address_key=address,
+        public_id=f"{shop.account.pk}-{address}"[:22],
+        created_by=shop.admin,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _choose(shop: Acme, role: Role, outcomes: tuple[Outcome, ...], job: Job, every: bool) -> None:

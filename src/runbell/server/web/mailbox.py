@@ -31,6 +31,7 @@ def show(page: Page, item_id: int | None = None) -> HttpResponse:
 @xframe_options_sameorigin
 @member_page
 def letter(page: Page, item_id: int) -> HttpResponse:
-    response = HttpResponse(mail(page.actor, item_id).html)
+    # A link would open the run inside the frame, which refuses; in the sandbox a new window does not open at all.
+    response = HttpResponse(mail(page.actor, item_id).html.replace("<head>", '<head><base target="_blank">', 1))
     response["Content-Security-Policy"] = LETTER_CSP
     return response

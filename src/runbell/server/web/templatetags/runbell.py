@@ -62,7 +62,7 @@ def icon(name: str, label: str = "") -> SafeString:
 @register.simple_tag(takes_context=True)
 def choose_url(context: Context, environment: int | None = None, search: str = "") -> str:
     """Where the reader chooses who hears: the page of e-mail notifications, at this environment and job."""
-    asked = {name: value for name, value in (("environment", environment), ("q", search)) if value}
+    asked = {name: value for name, value in (("env", environment), ("q", search)) if value}
     try:
         page = reverse("email_notifications", args=[context["frame"].account_id])
     except NoReverseMatch:
