@@ -10,6 +10,12 @@ def cheap_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def mail_goes_to_the_outbox(settings: Settings) -> None:
+    """Django's test runner puts a backend of its own there."""
+    settings.EMAIL_BACKEND = "runbell.server.services.account_mail.OutboxBackend"
+
+
 @pytest.fixture
 def shop(db: None) -> Acme:
     return acme()

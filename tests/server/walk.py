@@ -153,6 +153,9 @@ ROWS = (
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
+    Row("a/<int:account_id>/settings/sign-in", Open.MEMBERS, GET=200),
+    Row("a/<int:account_id>/settings/sign-in/end", Open.MEMBERS, POST=302),
+    Row("a/<int:account_id>/settings/sign-in/<int:session_id>/end", Open.MEMBERS, POST=302),
     # Account settings.
     Row("a/<int:account_id>/settings/jobs", Action.MANAGE_JOBS, GET=200),
     Row(PLACE, Action.MANAGE_JOBS, GET=200, POST=302, data={"do": "hide"}),
@@ -172,14 +175,12 @@ ROWS = (
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
     Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     # Signing in, by allauth.
+    Row("account/", Open.SIGNED_IN, GET=302),
     Row("account/login/", Open.VISITORS, GET=200, POST=200),
     Row("account/logout/", Open.SIGNED_IN, GET=200, POST=302),
     Row("account/inactive/", Open.EVERYBODY, GET=200),
-    Row("account/signup/", Open.VISITORS, GET=200),
+    Row("account/signup/", Open.EVERYBODY, GET=404, POST=404),
     Row("account/reauthenticate/", Open.SIGNED_IN, GET=200, POST=200),
-    Row("account/email/", Open.SIGNED_IN, GET=200),
-    Row("account/confirm-email/", Open.EVERYBODY, GET=200),
-    Row("account/^confirm-email/(?P<key>[-:\\w]+)/$", Open.EVERYBODY, GET=200, path="account/confirm-email/none/"),
     Row("account/password/change/", Open.SIGNED_IN, GET=200, POST=200),
     Row("account/password/set/", Open.SIGNED_IN, GET=302),
     Row("account/password/reset/", Open.EVERYBODY, GET=200, POST=200),
@@ -192,7 +193,12 @@ ROWS = (
         path="account/password/reset/key/1-none/",
     ),
     Row("account/password/reset/key/done/", Open.EVERYBODY, GET=200),
-    Row("account/login/code/confirm/", Open.EVERYBODY, GET=302),
+    Row("account/code/", Open.EVERYBODY, GET=302, POST=302),  # within a sign-in alone
+    Row("account/code/again/", Open.SIGNED_IN, GET=302, POST=302),
+    Row("account/app/add/", Open.SIGNED_IN, GET=302, POST=302),
+    Row("account/app/remove/", Open.SIGNED_IN, GET=404, POST=404),
+    Row("account/recovery-codes/", Open.SIGNED_IN, GET=404),
+    Row("account/recovery-codes/new/", Open.SIGNED_IN, GET=302, POST=302),
     # The dbt Admin API; each of these also without the last slash.
     Row("api/v2/", Open.EVERYBODY, GET=404, is_exempt=True),
     Row("api/v2/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
@@ -249,6 +255,7 @@ class Stage:
             "destination_id": self.external.pk,
             "public_id": public_id,
             "token": token,
+            "session_id": 1,
             "confirmation": link_token("confirm", self.external),
             "rest": "nothing",
             "kind": "job",

@@ -54,6 +54,11 @@ SETTINGS = (
         "pagerduty.com, teams.ms",
         "Comma list of domains, with all below them, whose addresses need no confirming.",
     ),
+    Setting(
+        "RUNBELL_TRUSTED_PROXIES",
+        "0",
+        "How many proxies stand before the server and add to X-Forwarded-For: limits then count real addresses.",
+    ),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
@@ -230,7 +235,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "runbell.server.web.sessions.SeenMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 CONTENT_SECURITY_POLICY = {
@@ -270,7 +275,14 @@ TEMPLATES = [
 DATABASES = {"default": database(read("RUNBELL_DATABASE_URL"), RUNBELL_HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # allauth's rate limits must count across processes and survive restarts; the table comes with our migrations.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "runbell_cache"}}
+# Django keeps 300 entries; then trying 300 addresses would make the limits of all others forget.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "runbell_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 AUTH_USER_MODEL = "runbell.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -282,11 +294,17 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ALLAUTH_TRUSTED_PROXY_COUNT = int(number("RUNBELL_TRUSTED_PROXIES", 0))
 ACCOUNT_ADAPTER = "runbell.server.web.sign_in.AccountAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"  # members come by invitation or from the command line; nobody signs up
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "runbell.server.services.sign_ins.SecondStepAdapter"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the user's own; allauth's table of them stays empty
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Runbell"
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"

@@ -9,6 +9,10 @@ from runbell.server.services.access import Actor
 
 Action = Literal[
     "member.add",
+    "member.password",
+    "member.second_step_on",
+    "member.second_step_off",
+    "member.recovery_codes",
     "notifications.create",
     "notifications.update",
     "notifications.delete",

@@ -21,6 +21,10 @@ SHOWN = 6  # names of a list; the others are counted
 
 SENTENCES: dict[audit.Action, Promise] = {
     "member.add": gettext_lazy("%(subject)s was added as a member"),
+    "member.password": gettext_lazy("%(subject)s set a new password"),
+    "member.second_step_on": gettext_lazy("%(subject)s switched sign-in in two steps on"),
+    "member.second_step_off": gettext_lazy("%(subject)s switched sign-in in two steps off"),
+    "member.recovery_codes": gettext_lazy("%(subject)s made new recovery codes"),
     "notifications.create": gettext_lazy("Notifications of %(subject)s were set"),
     "notifications.update": gettext_lazy("Notifications of %(subject)s were changed"),
     "notifications.delete": gettext_lazy("Notifications of %(subject)s were removed"),

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.gzip import gzip_page
 
 from runbell.server.services.access import Actor, NotAllowed, NotThere
@@ -79,6 +81,20 @@ class Page:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
 
 
+def page_before(request: HttpRequest) -> str:
+    """Path of the page of ours that this request came from, or nothing."""
+    before = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
+        return ""
+    parts = urlsplit(before)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _where_one_was(request: HttpRequest) -> str:
+    """Where to go on after signing in: a form that was sent too late leads back to its page."""
+    return request.get_full_path() if request.method in ("GET", "HEAD") else page_before(request) or request.get_full_path()
+
+
 def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[..., HttpResponse]:
     """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached.
 
@@ -87,10 +103,10 @@ def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[
     """
 
     @gzip_page
-    @login_required
     @wraps(view)
     def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        assert request.user.is_authenticated
+        if not request.user.is_authenticated:
+            return redirect_to_login(_where_one_was(request))
         found: Frame | None = None
         try:
             actor, found = actor_and_frame(request.user, account_id)

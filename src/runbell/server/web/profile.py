@@ -1,17 +1,16 @@
 """The member's own page: name, language, zone and theme."""
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import translation
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_POST
 
 from runbell.core.fields import CONTROL
 from runbell.server.services import profiles
-from runbell.server.web.edge import Page, member_page
+from runbell.server.web.edge import Page, member_page, page_before
 
 THEMES = [
     ("system", pgettext_lazy("theme", "As the system")),
@@ -60,9 +59,4 @@ def theme(page: Page) -> HttpResponse:
     chosen = page.request.POST.get("theme", "")
     if chosen in dict(THEMES):
         profiles.set_theme(page.actor.member.user, chosen)
-    return redirect(_page_before(page.request) or reverse("profile", args=[page.frame.account_id]))
-
-
-def _page_before(request: HttpRequest) -> str:
-    before = request.headers.get("Referer", "")
-    return before if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()) else ""
+    return redirect(page_before(page.request) or reverse("profile", args=[page.frame.account_id]))

@@ -16,6 +16,7 @@ from runbell.server.web import (
     pauses,
     profile,
     runs,
+    sessions,
     tokens,
     unsubscribe,
 )
@@ -51,6 +52,9 @@ _account = [
     path("settings/tokens", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
     path("settings/audit", audit.log, name="audit"),
+    path("settings/sign-in", sessions.show, name="sign_in"),
+    path("settings/sign-in/end", sessions.end_others, name="end_other_sessions"),
+    path("settings/sign-in/<int:session_id>/end", sessions.end, name="end_session"),
 ]
 
 urlpatterns = [
@@ -62,6 +66,6 @@ urlpatterns = [
     path("u/<str:public_id>/<int:job_id>/<str:token>", unsubscribe.by_link, name="unsubscribe"),
     path("u/<str:public_id>/<int:job_id>/<str:token>/undo", unsubscribe.undo_by_link, name="unsubscribe_undo"),
     path("confirm/<str:public_id>/<str:confirmation>", addresses.confirm, name="confirm"),
-    path("account/", include("allauth.account.urls")),
+    path("account/", include("runbell.server.web.account_urls")),
     path("language/", include("django.conf.urls.i18n")),
 ]

@@ -17,6 +17,7 @@ from runbell.messages.reasons import reason as sentence
 from runbell.messages.wording import piece_text
 from runbell.messages.wording import plain as plain_text
 from runbell.server.services.pages import RunLine
+from runbell.server.web import devices
 from runbell.server.web.bars import Bar, chart_of, row_of, tally
 
 register = template.Library()
@@ -99,6 +100,11 @@ def state(word: str) -> SafeString:
     """What became of a delivery."""
     tone, name, said = STATES[word]
     return format_html('<span class="state {}">{}{}</span>', tone, icon(name), said)
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    return devices.device(user_agent)
 
 
 @register.filter
