@@ -7,7 +7,7 @@ from typing import Any
 from django.test import Client
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import Job
+from runbell.server.db.models import Destination, Job, Rule
 from tests.server.people import NOW, Acme
 
 Cells = list[list[Any]]
@@ -62,3 +62,18 @@ def facts(text: str) -> dict[str, Any]:
     assert found
     told: dict[str, Any] = json.loads(found[1])
     return told
+
+
+def rules(destination: Destination | None = None) -> set[tuple[int | None, int | None, str]]:
+    found = Rule.objects.filter(destination=destination) if destination else Rule.objects.all()
+    return set(found.values_list("job", "environment", "outcome"))
+
+
+def text(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def external(shop: Acme, address: str = "pager@x.pagerduty.example") -> Destination:
+    return Destination.objects.create(
+        account=shop.account, kind="email", address=address, address_key=address, public_id=address[:22], created_at=NOW, updated_at=NOW
+    )

@@ -131,14 +131,14 @@ def save_setting(destination_id: int, change: Change, *, actor: Actor, now: date
     """
     with transaction.atomic():
         before = _locked(actor, destination_id, revision)
-        destination = before.destination
+        destination, was = before.destination, _facts(before)
         _require_write(actor, own=_is_own(actor, destination))
         if destination.member_id is None:
             _move_external(destination, change, actor, now)
         raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
         after = _setting(_find(_visible(actor), destination_id))
-        _record(after, "notifications.update", actor, now, before=_facts(before), after=_facts(after))
+        _record(after, "notifications.update", actor, now, before=was, after=_facts(after))
     return after
 
 

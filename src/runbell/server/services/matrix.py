@@ -45,14 +45,19 @@ def list_environments(actor: Actor) -> list[Environment]:
 
 
 def pick_environment(actor: Actor, environments: list[Environment], asked: int | None) -> Environment | None:
-    """The one asked for, else the one last used, else the first. Raises `NotThere` for one that is not in the list."""
+    """The one asked for, else the one last used, else where something ran last. Raises `NotThere` for one that is not in the list."""
     known = {environment.pk: environment for environment in environments}
     if asked is not None and asked not in known:
         raise NotThere
-    picked = known.get(asked or actor.member.last_environment_id or 0) or next(iter(environments), None)
+    picked = known.get(asked or actor.member.last_environment_id or 0) or _busiest(known) or next(iter(environments), None)
     if picked and picked.pk != actor.member.last_environment_id:
         Member.objects.filter(pk=actor.member.pk).update(last_environment=picked)
     return picked
+
+
+def _busiest(known: dict[int, Environment]) -> Environment | None:
+    last = Run.objects.filter(job__environment__in=known).order_by("-pk").values_list("job__environment", flat=True).first()
+    return known.get(last or 0)
 
 
 def get_matrix(destination: Destination | None, environment: Environment) -> Matrix:
@@ -70,4 +75,5 @@ def _jobs(destination: Destination | None, environment: Environment) -> list[tup
     last = Coalesce(Subquery(runs.values("outcome")[:1]), Value(NEVER), output_field=CharField())
     is_listed = Q(hidden_at=None) | Exists(Rule.objects.filter(job=OuterRef("pk"), destination=destination))
     jobs = Job.objects.filter(is_listed, environment=environment, state=State.ACTIVE)
-    return list(jobs.order_by("name").annotate(last=last).values_list("pk", "name", "last"))
+    rows = jobs.annotate(last=last).values_list("pk", "name", "last")
+    return sorted(rows, key=lambda row: (row[1].casefold(), row[0]))

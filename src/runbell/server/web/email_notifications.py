@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from runbell.core.cells import Cell
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action
-from runbell.server.services import unsubscribe
+from runbell.server.services import confirmations, unsubscribe
 from runbell.server.services.access import NotThere
 from runbell.server.services.addresses import Directory, Target, directory, target_for
 from runbell.server.services.bounces import SwitchedOff
@@ -77,6 +77,7 @@ def _show(page: Page, place: Place, form: _Form | None = None, *, status: int = 
         may_edit=may_edit,
         is_editing=may_edit and matrix is not None and (form is not None or page.request.GET.get("edit") == "1"),
         form=form,
+        asked=confirmations.open_question(target.destination) if target.destination else None,
         off=_switched_off(target, may_lift=may_edit),
         lately=None if target.is_own(page.actor) else _unsubscribed_lately(target, now),
         own=_own_mail(page, found, now),

@@ -125,11 +125,6 @@ class Grid:
     def _form(self) -> tuple[Row, ...]:
         return (self.all_jobs, *self.rows)
 
-    @property
-    def heard_lines(self) -> int:
-        """Jobs of which anything is heard, by whatever rule."""
-        return len(self.matrix.lines) if self.matrix.everything else self.matrix.set_lines
-
 
 def last_run(word: str) -> SafeString:
     """How the job's last run ended, drawn."""
@@ -146,7 +141,7 @@ def grid_of(matrix: Matrix, place: Place) -> Grid:
     needle = place.q.casefold()
     lines = [line for line in matrix.lines if needle in line.name.casefold()]
     if place.show == SET:
-        lines = [line for line in lines if line.own | matrix.everything]
+        lines = [line for line in lines if line.own - matrix.everything]
     start = (place.page - 1) * PLAIN_ROWS
     rows = tuple(_row(line, matrix.everything) for line in lines[start : start + PLAIN_ROWS])
     return Grid(matrix, place, rows, len(lines))
