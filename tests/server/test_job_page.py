@@ -8,6 +8,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Rule
+from runbell.server.services import live
 from tests.server.people import NOW, Acme
 from tests.server.test_pages import make_run, sign_in
 
@@ -99,7 +100,9 @@ class TestWayOut:
 
 
 class TestLive:
-    def test_followed_until_the_run_ends(self, shop: Acme) -> None:
+    def test_followed_until_the_run_ends(self, shop: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(live, "FAST", 10**12)
+        monkeypatch.setattr(live, "SLOW", 10**12)
         run = make_run(shop, "")
         client, path = sign_in(shop), f"/a/{shop.account.pk}/jobs/{shop.job.pk}"
         etag = client.get(path)["ETag"]

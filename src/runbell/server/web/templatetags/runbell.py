@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, gettext_lazy, pgettext, pgettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy, pgettext_lazy
 
 from runbell.core.because import Because
 from runbell.messages.message import Line, Moment, Reader, Span
@@ -34,6 +34,13 @@ CHOICES = {
     "warned": gettext_lazy("Warns"),
     "failed": gettext_lazy("Fails"),
     "cancelled": gettext_lazy("Is canceled"),
+}
+COUNTED = {
+    "succeeded": pgettext_lazy("after a number", "succeeded"),
+    "warned": pgettext_lazy("after a number", "warned"),
+    "failed": pgettext_lazy("after a number", "failed"),
+    "cancelled": pgettext_lazy("after a number", "canceled"),
+    "": pgettext_lazy("after a number", "running"),
 }
 STATES = {
     "queued": ("", "send", gettext_lazy("Sending")),
@@ -158,13 +165,7 @@ def counts(runs: tuple[RunLine, ...]) -> str:
 
 
 def counted(word: str) -> str:
-    return {
-        "succeeded": pgettext("after a number", "succeeded"),
-        "warned": pgettext("after a number", "warned"),
-        "failed": pgettext("after a number", "failed"),
-        "cancelled": pgettext("after a number", "canceled"),
-        "": pgettext("after a number", "running"),
-    }[word]
+    return str(COUNTED[word])
 
 
 @register.filter
