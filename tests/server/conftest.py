@@ -1,6 +1,7 @@
 import pytest
 from pytest_django import Settings
 
+from runbell.server.web import health
 from tests.server.people import Acme, acme
 
 
@@ -14,6 +15,12 @@ def cheap_passwords(settings: Settings) -> None:
 def mail_goes_to_the_outbox(settings: Settings) -> None:
     """Django's test runner puts a backend of its own there."""
     settings.EMAIL_BACKEND = "runbell.server.services.account_mail.OutboxBackend"
+
+
+@pytest.fixture(autouse=True)
+def just_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker runs beside these tests, which a server that has just started forgives."""
+    monkeypatch.setattr(health, "WATCH", health.Watch())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Destination, Environment, Job, Member, Run
+from runbell.server.db.models import Destination, Environment, Job, Member, Run, Token
 from runbell.server.services import home_pages, live
 from runbell.server.services.access import Actor
 from runbell.server.services.pauses import pause_job
@@ -114,7 +114,7 @@ class TestMany:
         pause_job(Actor(shop.admin), shop.job.pk, until=timezone.now() + timedelta(hours=1), now=timezone.now())
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/")
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(16):
             client.get(f"/a/{shop.account.pk}/")
 
 
@@ -222,3 +222,54 @@ class TestLive:
         shop.admin.user.language = "ru"
         shop.admin.user.save()
         assert self.look(client, shop, etag) == 200
+
+
+class TestFirstRun:
+    @pytest.fixture(autouse=True)
+    def empty(self, shop: Acme) -> None:
+        Job.objects.all().delete()
+
+    def test_four_steps_and_a_token_made_there_shown_once(self, shop: Acme) -> None:
+        client, base = sign_in(shop), f"/a/{shop.account.pk}/"
+        page = client.get(base).content.decode()
+        for step in ("The server is up", "Make a token", "Put Runbell in front of a dbt command", "Choose who hears"):
+            assert step in page
+        once = re.search(r'name="once" value="([^"]+)"', page)
+        assert once
+        made = client.post(f"{base}first-run/token", {"once": once[1]}).content.decode()
+        token = re.search(r"rb_\w{8}_\w{32}", made)
+        assert token
+        assert f"RUNBELL_TOKEN={token[0]}" in made
+        assert token[0] not in client.get(base).content.decode()
+        job = {"project": "shop", "environment": "Production", "name": "first"}
+        report = {"version": 1, "key": "k", "state": "started", "started_at": "2026-11-24T02:00:00Z", "job": job}
+        sent = Client().post("/api/runbell/v1/runs", report, "application/json", headers={"Authorization": f"Bearer {token[0]}"})
+        assert sent.status_code < 300
+        jobs = f"/api/v2/accounts/{shop.account.pk}/jobs/"
+        assert Client().get(jobs, headers={"Authorization": f"Bearer {token[0]}"}).status_code == 403
+
+    def test_sent_twice_it_makes_one(self, shop: Acme) -> None:
+        client, path = sign_in(shop), f"/a/{shop.account.pk}/first-run/token"
+        before = Token.objects.count()
+        client.post(path, {"once": "x"})
+        again = client.post(path, {"once": "x"}, follow=True)
+        assert "That token was already made." in again.content.decode()
+        assert Token.objects.count() == before + 1
+        assert client.get(path)["Location"] == f"/a/{shop.account.pk}/"
+
+    @pytest.mark.parametrize("role", [Role.NOTIFICATION_MANAGER, Role.DEVELOPER, Role.VIEWER])
+    def test_others_are_told_whom_to_ask(self, shop: Acme, role: Role) -> None:
+        page = home(shop, role=role)
+        assert "An admin of the account makes it: ada@acme.test." in page
+        assert "first-run/token" not in page
+
+    def test_it_waits_for_the_first_report(self, shop: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(live, "SLOW", 10**12)
+        client, base = sign_in(shop), f"/a/{shop.account.pk}/"
+        page = client.get(base)
+        headers = {"HX-Request": "true", "HX-Target": "first-run", "If-None-Match": page["ETag"]}
+        assert "Waiting for the first report" in page.content.decode()
+        assert client.get(base, headers=headers).status_code == 304
+        add_jobs(shop, "first")
+        make_run(shop, "", job=Job.objects.get())
+        assert client.get(base, headers=headers)["HX-Redirect"] == base

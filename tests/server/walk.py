@@ -124,6 +124,7 @@ ROWS = (
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>/html", Action.READ_MAILBOX, GET=200),
+    Row("a/<int:account_id>/first-run/token", Action.MANAGE_TOKENS, POST=200),
     # Notification settings.
     Row("a/<int:account_id>/settings/notifications/email", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/settings/notifications/email", Action.SET_OWN_NOTIFICATIONS, POST=400),  # it names no environment
@@ -162,6 +163,7 @@ ROWS = (
     Row(f"{PLACE}/merge", Action.MANAGE_JOBS, GET=200, POST=302, query="?into=<int:twin_id>"),
     Row(f"{PLACE}/delete", Action.MANAGE_JOBS, GET=200, POST=302),
     Row(f"{PLACE}/restore", Action.MANAGE_JOBS, POST=302),
+    Row("a/<int:account_id>/settings/mail", Action.CHECK_MAIL, GET=200, POST=400, data={"address": "ada@acme.test"}),
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
     Row("a/<int:account_id>/settings/audit", Action.SEE_AUDIT, GET=200),

@@ -36,6 +36,7 @@ class Action(StrEnum):
     MANAGE_JOBS = "manage_jobs"
     LINK_SLACK = "link_slack"
     SEE_AUDIT = "see_audit"
+    CHECK_MAIL = "check_mail"
 
 
 SENTENCES = {
@@ -53,6 +54,7 @@ SENTENCES = {
     Action.MANAGE_JOBS: "Rename, merge, hide and delete projects, environments and jobs.",
     Action.LINK_SLACK: "Link and unlink Slack, and take a Slack channel over.",
     Action.SEE_AUDIT: "Read the audit log.",
+    Action.CHECK_MAIL: "See how mail leaves the server, and send a test through it.",
 }
 
 _VIEWER = frozenset({Action.SEE_JOBS, Action.SEE_DELIVERIES, Action.UNSUBSCRIBE_SELF})

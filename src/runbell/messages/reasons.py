@@ -161,6 +161,14 @@ SENTENCES: dict[str, Sentence] = {
     "smtp_recipient_refused": lambda words, params: _answered(words, words.say("The address was refused"), params),
     "smtp_mailbox_full": lambda words, params: _answered(words, words.say("The mailbox is full"), params),
     "smtp_later": lambda words, params: _answered(words, words.say("The mail server said to try later"), params),
+    # channels.reach: the public URL
+    "url_unreachable": lambda words, params: _answered(words, words.say("The public URL cannot be reached from this server"), params),
+    "url_certificate": lambda words, params: _answered(words, words.say("The certificate of the public URL is not trusted here"), params),
+    "url_silent": lambda words, _: words.say("The public URL does not answer in time."),
+    "url_answers": lambda words, params: words.say(
+        "The public URL answers with HTTP {code}, not as Runbell does.", code=_text(params, "code")
+    ),
+    "url_not_ours": lambda words, _: words.say("Something else than Runbell answers at the public URL."),
     "smtp_message_refused": lambda words, params: _answered(words, words.say("The message was refused"), params),
 }
 

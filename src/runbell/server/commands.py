@@ -44,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "serve", serve, "Web server and worker; brings the database up to date first.")
     _command(commands, "worker", worker, "A worker alone, beside other workers on PostgreSQL.")
     _command(commands, "migrate", migrate, "Bring the database up to date.")
-    _command(commands, "doctor", doctor, "Say what is wrong with the settings, and how to mend it.")
+    look = _command(commands, "doctor", doctor, "Say what is wrong with the settings, and how to mend it.")
+    look.add_argument("--send-test", metavar="ADDRESS", help="also send a test mail there, and show what the mail server answers")
     _add_admin(commands)
     return top
 
@@ -89,6 +90,7 @@ def _add_password(made: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> int:
     from runbell.server.serve import serve
 
+    _check_mail_settings()
     migrate(options)
     return serve()
 
@@ -96,7 +98,15 @@ def serve(options: argparse.Namespace) -> int:
 def worker(options: argparse.Namespace) -> int:
     from runbell.server.worker.loop import run_worker
 
+    _check_mail_settings()
     return run_worker()
+
+
+def _check_mail_settings() -> None:
+    """A wrong one would only be seen when the first message does not leave. Raises `BadField` naming it."""
+    from runbell.server.services.mail_check import check_settings
+
+    check_settings()
 
 
 def migrate(options: argparse.Namespace) -> int:
@@ -109,15 +119,44 @@ def migrate(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Prints every finding; 1 when one is an error."""
+    """Prints every finding; 1 when one is an error, or when the test mail was not taken."""
     from django.core.checks import ERROR, run_checks
+
+    from runbell.server import checks  # noqa: F401  registers them
 
     findings = run_checks(include_deployment_checks=False)
     for finding in findings:
         print(f"{finding.id}: {finding.msg}" + (f"\n  {finding.hint}" if finding.hint else ""))
     if not findings:
         print("Nothing is wrong with the settings.")
-    return int(any(finding.level >= ERROR for finding in findings))
+    if any(finding.level >= ERROR for finding in findings):
+        return 1
+    return _send_test(options.send_test) if options.send_test else 0
+
+
+def _send_test(address: str) -> int:
+    from django.utils import timezone
+
+    from runbell.messages.reasons import reason
+    from runbell.server.services import mail_check
+
+    ways = mail_check.ways()
+    checked = mail_check.send_test_from_shell(address, now=timezone.now())
+    print(f"\nA test mail from {ways.sender} to {checked.address}, by {ways.relay}:")
+    for heard in checked.heard:
+        print(f"  {heard.stage.value:<10} {heard.words}")
+    print(f"  not taken: {reason(checked.because, 'en')}" if checked.because else "  The mail server took it.")
+    print(f"\nThe public URL: {reason(checked.url, 'en') if checked.url else 'leads to this server.'}")
+    if not ways.is_no_domain:
+        print(HINTS.format(domain=ways.domain, relay=ways.host))
+    return int(checked.because is not None)
+
+
+HINTS = """
+What the domain of the From should publish, so that receivers trust the mail:
+  SPF    a TXT record at {domain} that includes the servers behind {relay}, such as "v=spf1 include:… -all"
+  DKIM   {relay} signs as {domain}; its provider says which record to publish under _domainkey.{domain}
+  DMARC  a TXT record at _dmarc.{domain}; "v=DMARC1; p=none" is a beginning"""
 
 
 def create_account(options: argparse.Namespace) -> int:

@@ -134,6 +134,7 @@ manage_tokens              -       -        -      x
 manage_jobs                -       -        -      x
 link_slack                 -       -        -      x
 see_audit                  -       -        -      x
+check_mail                 -       -        -      x
 """
 ROLES = (Role.VIEWER, Role.DEVELOPER, Role.NOTIFICATION_MANAGER, Role.ACCOUNT_ADMIN)
 

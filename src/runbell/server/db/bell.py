@@ -7,6 +7,8 @@ from django.db import connection
 
 from runbell.server.db.outbox import CHANNEL, socket_address, socket_path
 
+_LISTEN = f"LISTEN {CHANNEL}"
+
 
 class Bell(Protocol):
     def fileno(self) -> int: ...
@@ -19,6 +21,21 @@ class Bell(Protocol):
 
 def open_bell() -> Bell:
     return PostgresBell() if connection.vendor == "postgresql" else SocketBell()
+
+
+def is_heard() -> bool:
+    """Whether a worker listens. Asking rings nothing, and takes no lock that a worker just starting would want."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query = %s)", [_LISTEN])
+            return bool(cursor.fetchone()[0])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
+        try:
+            with socket_address() as address:
+                asker.connect(address)
+        except OSError:
+            return False  # no such file, or nobody behind it
+    return True
 
 
 class SocketBell:
@@ -53,7 +70,7 @@ class PostgresBell:
         parameters = connection.get_connection_params()
         self._line: Any = connection.get_new_connection(parameters)
         self._line.autocommit = True
-        self._line.execute(f"LISTEN {CHANNEL}")
+        self._line.execute(_LISTEN)
         self.fileno = self._line.fileno
 
     def drain(self) -> None:

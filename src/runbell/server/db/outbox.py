@@ -28,20 +28,20 @@ LONGEST_ADDRESS = 103
 LOST_RUNS = ""  # beside the lanes in `next_due`: when the next started run is given up
 
 # Literals, not parameters: only then does SQLite see that the partial index `delivery_due` fits.
-_PENDING = "state IN ('queued', 'sending', 'waiting')"
+PENDING_SQL = "state IN ('queued', 'sending', 'waiting')"
 _CLAIM = f"""
     WITH due AS MATERIALIZED (
-        SELECT id FROM runbell_delivery WHERE lane = %s AND {_PENDING} AND due_at <= %s ORDER BY due_at LIMIT %s {{lock}}
+        SELECT id FROM runbell_delivery WHERE lane = %s AND {PENDING_SQL} AND due_at <= %s ORDER BY due_at LIMIT %s {{lock}}
     )
     UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN (SELECT id FROM due) RETURNING id"""
 # Jumps from lane to lane in the index instead of reading every pending row.
 _NEXT_DUE = f"""
     WITH RECURSIVE lanes(lane) AS (
-        SELECT (SELECT MIN(lane) FROM runbell_delivery WHERE {_PENDING})
+        SELECT (SELECT MIN(lane) FROM runbell_delivery WHERE {PENDING_SQL})
         UNION ALL
-        SELECT (SELECT MIN(d.lane) FROM runbell_delivery d WHERE {_PENDING} AND d.lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+        SELECT (SELECT MIN(d.lane) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
     )
-    SELECT lane, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {_PENDING} AND d.lane = lanes.lane)
+    SELECT lane, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = lanes.lane)
     FROM lanes WHERE lane IS NOT NULL
     UNION ALL SELECT '{LOST_RUNS}', MIN(lost_at) FROM runbell_run WHERE lost_at IS NOT NULL"""
 _MOVE_COLUMNS = {
@@ -123,7 +123,7 @@ def next_due() -> dict[str, datetime]:
 def release_all(*, now: datetime) -> None:
     """Makes every claimed delivery due. Only for the one worker of SQLite, at its start, under the exclusive lock."""
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE runbell_delivery SET due_at = %s WHERE {_PENDING} AND state = 'sending'", [_stored(now)])
+        cursor.execute(f"UPDATE runbell_delivery SET due_at = %s WHERE {PENDING_SQL} AND state = 'sending'", [_stored(now)])
 
 
 def socket_path() -> Path:

@@ -24,6 +24,6 @@ def who_hears(ref: JobRef, *, account_id: int) -> dict[str, Any]:
     environment = job.environment if job else find_environment(ref, account_id=account_id)
     covers = Q(environment=environment) if environment else Q(pk__in=())
     covers = covers | Q(job=job) if job else covers
-    pairs = Rule.objects.filter(covers, destination__account=account_id, destination__state=State.ACTIVE)
+    pairs = Rule.objects.filter(able(), covers, destination__account=account_id)
     counts = Counter(outcome for outcome, _ in set(pairs.values_list("outcome", "destination_id")))
     return {"known": job is not None, "id": job.pk if job else None, "hears": {outcome.value: counts[outcome.value] for outcome in Outcome}}

@@ -19,7 +19,7 @@ from runbell.server.services.pages import HISTORY, RunLine
 from runbell.server.services.pauses import Pause, pauses_of
 
 PAGE = 30
-DECIDERS = 3
+ASKED = 3
 _EVER = Value(datetime(1970, 1, 1, tzinfo=UTC), output_field=DateTimeField())
 FAILS = Outcome.FAILED.value
 
@@ -132,15 +132,17 @@ def job_page(actor: Actor, job_id: int, *, now: datetime, before: int | None = N
         hears=len({rule.destination_id for rule in able}),
         hears_failure=len({rule.destination_id for rule in able if rule.outcome == FAILS}),
     )
-    return JobPage(line, tuple(_listeners(rules)), tuple(pauses_of(job, now)), tuple(past), older, deciders(actor))
+    return JobPage(
+        line, tuple(_listeners(rules)), tuple(pauses_of(job, now)), tuple(past), older, whom_to_ask(actor, Action.SET_ANY_NOTIFICATIONS)
+    )
 
 
-def deciders(actor: Actor) -> tuple[str, ...]:
-    """The first admins by name; nobody for who may set any notifications."""
-    if actor.may(Action.SET_ANY_NOTIFICATIONS):
+def whom_to_ask(actor: Actor, action: Action) -> tuple[str, ...]:
+    """The first admins by name, for a reader who may not do it."""
+    if actor.may(action):
         return ()
     admins = Member.objects.filter(account=actor.account_id, role=Role.ACCOUNT_ADMIN, is_active=True, user__is_active=True)
-    rows = admins.order_by("pk").values_list("user__name", "user__email")[:DECIDERS]
+    rows = admins.order_by("pk").values_list("user__name", "user__email")[:ASKED]
     return tuple(name or email for name, email in rows)
 
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Q, QuerySet
 
 from runbell.core.permissions import Action
@@ -87,14 +85,3 @@ def account_ids(user: User) -> list[int]:
 
 def _memberships(user: User) -> QuerySet[Member]:
     return Member.objects.filter(user=user, is_active=True, user__is_active=True)
-
-
-def not_ready_because() -> str:
-    """Empty when requests can be served; otherwise why not, without a name or a password in it."""
-    try:
-        connection.ensure_connection()
-        executor = MigrationExecutor(connection)
-        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    except DatabaseError:
-        return "the database does not answer"
-    return "the database needs `runbell migrate`" if is_behind else ""

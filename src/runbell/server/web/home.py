@@ -1,5 +1,6 @@
 """The first page: environments and their jobs, and what is true of them now; and where `/` leads."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -9,13 +10,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods
 
+from runbell.core.permissions import Action, Permission
 from runbell.server.services.home_pages import FILTERS, Home, Wish, home_page
+from runbell.server.services.job_pages import whom_to_ask
 from runbell.server.services.live import home_stamp
-from runbell.server.services.pages import not_ready_because
+from runbell.server.services.mail_check import ways
+from runbell.server.services.readiness import outage
+from runbell.server.services.tokens import AlreadyMade, TokenWish, issue_token, list_tokens
 from runbell.server.web.edge import Page, landing, member_page
 from runbell.server.web.live import BUSY, CALM, is_part, live
 
+FIRST_RUN = "first-run"  # id of what waits for the first report
 LABELS = {
     "all": gettext_lazy("All"),
     "failing": gettext_lazy("Failing"),
@@ -53,8 +60,8 @@ def _home(page: Page, etag: str, now: datetime) -> HttpResponse:
     found = home_page(page.actor, wish, now=now)
     if found is None:
         return _first_run(page, etag)
-    if page.request.headers.get("HX-Target") == "first-run":
-        return HttpResponse(headers={"HX-Refresh": "true"})
+    if page.request.headers.get("HX-Target") == FIRST_RUN:
+        return HttpResponse(headers={"HX-Redirect": page.request.path})  # not a reload: the page may be the answer to a POST
     return page.render(
         "runbell/home_live.html" if is_part(page) else "runbell/home.html",
         section="jobs",
@@ -67,11 +74,48 @@ def _home(page: Page, etag: str, now: datetime) -> HttpResponse:
         filters=_filters(found, wish),
         chosen=_chosen(found, wish),
         changed_at=_changed_at(found),
+        banner=_banner(page),
+        outage=outage(now=now),
     )
 
 
-def _first_run(page: Page, etag: str) -> HttpResponse:
-    return page.render("runbell/first_run.html", section="jobs", etag=etag, server=page.request.build_absolute_uri("/").rstrip("/"))
+def _first_run(page: Page, etag: str, token: str = "") -> HttpResponse:
+    """`token`: the one just made, shown this once."""
+    may_make = page.actor.may(Action.MANAGE_TOKENS)
+    return page.render(
+        "runbell/first_wait.html" if is_part(page) else "runbell/first_run.html",
+        section="jobs",
+        etag=etag,
+        banner=_banner(page),
+        tokens=[line.name for line in list_tokens(page.actor) if line.revoked_at is None] if may_make else [],
+        token=token,
+        once=secrets.token_urlsafe(16),
+        admins=whom_to_ask(page.actor, Action.MANAGE_TOKENS),
+        server=page.request.build_absolute_uri("/").rstrip("/"),
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@member_page
+def first_token(page: Page) -> HttpResponse:
+    """Makes a token that may only report. The answer alone shows it: it is stored nowhere on the way."""
+    if page.request.method == "GET":
+        return redirect("home", account_id=page.frame.account_id)
+    wish = TokenWish(name=gettext("first token"), permissions=(Permission.REPORT.value,), member_id=page.actor.member.pk)
+    try:
+        token = issue_token(wish, actor=page.actor, now=timezone.now(), once=page.request.POST.get("once", "")[:100])
+    except AlreadyMade:
+        page.toast(gettext("That token was already made. It was shown then, and is never shown again."))
+        return redirect("home", account_id=page.frame.account_id)
+    return _first_run(page, "", token)
+
+
+def _banner(page: Page) -> str:
+    """What an admin should know above everything else: ``settings`` or ``mailbox`` while mail leaves for nobody."""
+    if not page.actor.may(Action.CHECK_MAIL):
+        return ""
+    found = ways()
+    return "settings" if found.trouble else "mailbox" if found.is_mailbox else ""
 
 
 def _wish(page: Page) -> Wish:
@@ -139,14 +183,3 @@ def lead(found: Home) -> list[str]:
     if paused:
         said.append(ngettext("Messages about %(n)d job are paused.", "Messages about %(n)d jobs are paused.", paused) % {"n": paused})
     return said
-
-
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
-
-def readyz(request: HttpRequest) -> HttpResponse:
-    """Requests can be served."""
-    problem = not_ready_because()
-    return HttpResponse(f"{problem or 'ready'}\n", content_type="text/plain", status=503 if problem else 200)

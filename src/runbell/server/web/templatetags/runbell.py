@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.template import Context
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -71,10 +71,7 @@ def icon(name: str, label: str = "") -> SafeString:
 def choose_url(context: Context, environment: int | None = None, search: str = "") -> str:
     """Where the reader chooses who hears: the page of e-mail notifications, at this environment and job."""
     asked = {name: value for name, value in (("env", environment), ("q", search)) if value}
-    try:
-        page = reverse("email_notifications", args=[context["frame"].account_id])
-    except NoReverseMatch:
-        return reverse("mine", args=[context["frame"].account_id])
+    page = reverse("email_notifications", args=[context["frame"].account_id])
     return f"{page}?{urlencode(asked)}" if asked else page
 
 

@@ -1,7 +1,8 @@
 /* Follows what happens without a reload. One element has data-live and data-etag; what is inside is compared with what the server
    sends and changed where it differs, so focus, open menus and selections stay. Nothing is asked while the tab is hidden.
 
-   data-every on the first child says how often to ask, in seconds; without it there is nothing more to follow. */
+   data-every on the first child says how often to ask, in seconds; without it there is nothing more to follow. data-url: whom to ask,
+   when it is not the page's own address. */
 
 const LONGEST = 120;
 const root = document.querySelector("[data-live]");
@@ -26,7 +27,7 @@ function look() {
 }
 
 root.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.path = location.pathname + location.search;
+  detail.path = root.dataset.url || location.pathname + location.search;
   if (root.dataset.etag) detail.headers["If-None-Match"] = root.dataset.etag;
 });
 

@@ -1,0 +1,56 @@
+"""Can requests be served, is somebody sending, and does mail go out? In words that a stranger may read."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from runbell.core.because import Because
+from runbell.server.db import outbox
+from runbell.server.db.bell import is_heard
+from runbell.server.db.models import Delivery
+
+LATE = timedelta(minutes=5)  # nothing due waits that long while a worker is well
+DOWN = timedelta(minutes=1)
+WAYS_DOWN = (
+    *("smtp_unreachable", "smtp_tls", "smtp_no_starttls", "smtp_auth", "smtp_not_ready", "smtp_sender_refused", "smtp_disconnected"),
+    *("smtp_no_answer", "transport_settings", "mailbox_unavailable"),
+)
+"""Reasons that are about the way out, not about one message or address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Messages wait since then. `because` says what the way out ran into; None when nobody takes them."""
+
+    since: datetime
+    because: Because | None = None
+
+
+def not_ready_because() -> str:
+    """Empty when requests can be served; otherwise why not, without a name or a password in it."""
+    try:
+        connection.ensure_connection()
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError:
+        return "the database does not answer"
+    return "the database needs `runbell migrate`" if is_behind else ""
+
+
+def has_worker() -> bool:
+    return is_heard()
+
+
+def outage(*, now: datetime) -> Outage | None:
+    """Trouble with the way out, or messages that are long due. Two look-ups in the small index of what is pending."""
+    scale = settings.RUNBELL_TIME_SCALE
+    pending = Delivery.objects.extra(where=[outbox.PENDING_SQL])  # noqa: S610  a literal, so that SQLite uses the index
+    tried = pending.filter(last_because__isnull=False, created_at__lt=now - DOWN * scale)
+    for since, because in tried.order_by("created_at").values_list("created_at", "last_because")[:100]:
+        if because["code"] in WAYS_DOWN:
+            return Outage(since, Because.from_json(because))
+    due = min((at for lane, at in outbox.next_due().items() if lane != outbox.LOST_RUNS), default=now)
+    return Outage(due) if due < now - LATE * scale else None
