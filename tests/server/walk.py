@@ -151,6 +151,10 @@ ROWS = (
         POST=302,
         data=lambda stage: {"destination": stage.external.pk},
     ),
+    Row("a/<int:account_id>/settings/notifications/preview", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/settings/notifications/preview/html", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/settings/notifications/test", Action.SET_OWN_NOTIFICATIONS, POST=302),
+    Row("a/<int:account_id>/settings/notifications/test/<int:delivery_id>", Action.SEE_DELIVERIES, GET=200),
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
@@ -258,6 +262,7 @@ class Stage:
             "public_id": public_id,
             "token": token,
             "session_id": 1,
+            "delivery_id": self.item.delivery_id,
             "confirmation": link_token("confirm", self.external),
             "rest": "nothing",
             "kind": "job",

@@ -255,6 +255,9 @@ OUTAGE = NoticeFacts(
     because=Because("too_old", {"last": {"code": "smtp_unreachable", "params": {"text": "Connection refused"}}}),
 )
 
+RUNS: Mapping[Outcome, RunFacts] = {OK: SUCCEEDED_RUN, WARNED: WARNED_RUN, FAILED: FAILED_RUN, STOPPED: CANCELED_RUN}
+"""What a preview shows of a job that has not ended like this yet."""
+
 EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "failed": lambda language: compose_run(FAILED_RUN, language),
     "warned": lambda language: compose_run(WARNED_RUN, language),

@@ -109,6 +109,16 @@ def delivery_log(actor: Actor, *, group: str, opened: int | None, before: int | 
     return Log(lines, *_counts(everything, now), older=shown[-1].pk if len(rows) > PAGE else None)
 
 
+def get_delivery(actor: Actor, delivery_id: int) -> DeliveryLine:
+    """One line of the log, with its tries. Raises `NotThere`."""
+    actor.require(Action.SEE_DELIVERIES)
+    related = _visible(actor).select_related("run__job__environment", "destination__member__user").defer("run__log_end")
+    row = related.filter(pk=delivery_id).first()
+    if row is None:
+        raise NotThere
+    return _line(row, tuple(map(_try, row.tries.order_by("at", "pk"))))
+
+
 def _visible(actor: Actor) -> QuerySet[Delivery]:
     """Sign-in mails and the like are a matter between the server and one person."""
     return Delivery.objects.filter(account=actor.account_id).exclude(purpose="account").order_by("-pk")

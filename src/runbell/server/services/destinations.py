@@ -112,7 +112,15 @@ def add_member_email(user_id: int, change: Change, *, actor: Actor, now: datetim
     _require_write(actor, own=user_id == actor.member.user_id)
     member = _active_member(actor, user_id)
     taken = Taken(f"Key (account_id, user_id)=({actor.account_id}, {user_id}) already exists.")
-    return _add(Destination(member=member, created_by=actor.member), change, taken, actor=actor, now=now)
+    destination = _blank(member) or Destination(member=member)
+    destination.created_by = actor.member
+    return _add(destination, change, taken, actor=actor, now=now)
+
+
+def _blank(member: Member) -> Destination | None:
+    """One that a notice or a test made (services/letters.py): nobody has set anything for the member yet."""
+    blank = Destination.objects.filter(member=member, kind=EMAIL, state=State.ACTIVE, created_by=None, revision=1, rules=None)
+    return blank.first()
 
 
 def add_external_email(change: Change, *, actor: Actor, now: datetime) -> Setting:

@@ -132,8 +132,8 @@ def _parcel(bare: Parcel, delivery: Claimed, destination: Destination | None, me
         settings={**destination.settings, "address": address_of(destination)},
         message_id=message.pk,
         body=message.body,
-        reader=_reader(delivery, destination, message.language),
-        recipient=_recipient(delivery, destination, now),
+        reader=reader_of(delivery, destination, message.language),
+        recipient=recipient_of(delivery, destination, now),
     )
 
 
@@ -154,14 +154,14 @@ def _account_url(delivery: Claimed) -> str:
     return f"{settings.RUNBELL_PUBLIC_URL}/a/{delivery.account_id}"
 
 
-def _reader(delivery: Claimed, destination: Destination, language: str) -> Reader:
+def reader_of(delivery: Claimed, destination: Destination, language: str) -> Reader:
     member = destination.member
     zone = destination.zone or (member.user.zone if member else destination.account.zone)
     run_url = f"{_account_url(delivery)}/runs/{delivery.run_id}" if delivery.run_id else ""
     return Reader(language, zone, Links(run=run_url))
 
 
-def _recipient(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:
+def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:
     """A member finds why and settings on our pages; somebody outside has the unsubscribe link alone."""
     is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
     run_id, job_id, ended_at = (delivery.run_id, delivery.run__job_id, delivery.run__finished_at) if is_news else (None, None, None)
