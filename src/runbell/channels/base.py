@@ -36,7 +36,7 @@ class Recipient:
     """The lines of a message that are one recipient's own; spliced into the shared rendering.
 
     An empty URL leaves its line out. `thread` names what belongs together for this recipient, one per job: letters, digits, dots
-    and dashes. `is_late`: more than 15 minutes after the run ended.
+    and dashes. `is_late`: more than 15 minutes after the run ended. `is_outside`: no member of the account, often a machine.
     """
 
     address: str
@@ -48,6 +48,7 @@ class Recipient:
     sent_at: datetime
     is_test: bool = False
     is_late: bool = False
+    is_outside: bool = False
 
 
 class Connection(Protocol):

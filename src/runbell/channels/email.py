@@ -51,6 +51,7 @@ class Letter:
     environment: str
     ended_at: datetime | None
     subject: str
+    run_id: str
     is_test: bool
     parts: tuple[bytes, ...]
 
@@ -94,6 +95,7 @@ class EmailChannel:
             environment=message.environment,
             ended_at=message.ended_at,
             subject=message.subject,
+            run_id=message.run_id,
             is_test=message.is_test,
             parts=split_slots(template),
         )
@@ -156,10 +158,15 @@ def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[bytes, by
 
 
 def _subject(letter: Letter, recipient: Recipient) -> str:
-    """A test says so in its subject, unless that is what it is about."""
+    """A test says so in its subject, unless that is what it is about.
+
+    People's mail programs keep a job's mails together while the subject stays the same. Systems that open an incident for each new
+    subject, such as PagerDuty, must be able to tell runs apart: outside the account it ends with the run's number.
+    """
+    subject = f"{letter.subject} · #{letter.run_id}" if recipient.is_outside and letter.run_id else letter.subject
     if letter.is_test or not recipient.is_test:
-        return letter.subject
-    return words_in(letter.language).say("[Test] {subject}", subject=letter.subject)
+        return subject
+    return words_in(letter.language).say("[Test] {subject}", subject=subject)
 
 
 def _notes(letter: Letter, recipient: Recipient) -> list[str]:

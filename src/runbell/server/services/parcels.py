@@ -176,6 +176,7 @@ def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> 
         sent_at=now,
         is_test=delivery.purpose == Purpose.TEST,
         is_late=bool(ended_at and now - ended_at > LATE),
+        is_outside=not is_member,
     )
 
 
