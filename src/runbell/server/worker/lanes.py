@@ -19,7 +19,7 @@ from runbell.server.services.deliveries import Connection, Result
 from runbell.server.services.parcels import Parcel, Renderer
 
 SENDERS = 4  # connections of one lane at most; a relay often takes 100 ms for a mail
-IN_FLIGHT = 32  # claimed and not settled, of one lane: bounds what can repeat after a kill
+IN_FLIGHT = 64  # claimed and not settled, of one lane: bounds what can repeat after a kill
 LOW_WATER = IN_FLIGHT // 2  # what a lane still holds when the dispatcher is called: it settles and claims so many at once
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=60)
 IDLE = 25.0  # seconds; then a connection is closed politely, before the other side loses patience
