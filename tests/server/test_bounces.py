@@ -176,3 +176,30 @@ def test_the_button_says_what_it_did_and_leads_back(shop: Acme) -> None:
     assert answer["Location"] == f"/a/{shop.account.pk}/deliveries"
     assert client.get(path).status_code == 405
     assert {client.post(path, {"destination": sent}).status_code for sent in ("", "x", "9" * 30, "-1")} == {404}
+
+
+def test_pages_say_in_words_which_addresses_are_switched_off(shop: Acme) -> None:
+    silenced(shop)
+    log, own = f"/a/{shop.account.pk}/deliveries", f"/a/{shop.account.pk}/settings/notifications/mine"
+    said = "Nothing is sent to dana@acme.test"
+    for role, path, is_told in (
+        (Role.ACCOUNT_ADMIN, log, True),
+        (Role.ACCOUNT_ADMIN, own, False),
+        (Role.DEVELOPER, log, True),
+        (Role.DEVELOPER, own, True),
+        (Role.VIEWER, log, False),
+    ):
+        page = sign_in(shop, role).get(path).content.decode()
+        assert (said in page) is is_told, (role, path)
+        assert ("There is no such address" in page) is is_told
+
+
+def test_the_log_shows_three_of_them_and_counts_the_rest(shop: Acme) -> None:
+    for number in range(5):
+        destination = silenced(shop, Role.DEVELOPER) if number == 0 else shop.destination()
+        Destination.objects.filter(pk=destination.pk).update(
+            member=None, address=f"a{number}@x.test", address_key=f"a{number}@x.test", disabled_because=NOBODY.because.to_json()
+        )
+    page = sign_in(shop).get(f"/a/{shop.account.pk}/deliveries").content.decode()
+    assert page.count("Nothing is sent to a") == 3
+    assert "2 more addresses are switched off" in page

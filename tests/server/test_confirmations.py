@@ -183,6 +183,15 @@ def test_the_button_that_asks_again_says_what_it_did(shop: Acme, asking: Setting
     assert confirmations.open_question(destination) is None
 
 
+def test_a_question_that_got_lost_says_why(shop: Acme, asking: Settings) -> None:
+    destination = add(shop)
+    because = {"code": "no_mail_relay", "params": {}}
+    Delivery.objects.filter(purpose="account").update(state="dead", last_because=because)
+    page = sign_in(shop).get(f"/a/{shop.account.pk}/settings/notifications/email", {"to": destination.pk}).content.decode()
+    assert "is not confirmed yet" in page
+    assert "was not delivered: No mail server is set" in " ".join(page.split())
+
+
 def test_no_admin_can_read_the_link(shop: Acme, asking: Settings) -> None:
     add(shop)
     page = sign_in(shop).get(f"/a/{shop.account.pk}/deliveries").content.decode()

@@ -18,6 +18,7 @@ from django.db import transaction
 from runbell.channels.base import Recipient
 from runbell.channels.registry import channel
 from runbell.core.because import Because
+from runbell.core.deliveries import DeliveryState
 from runbell.core.permissions import Action
 from runbell.messages.compose import compose_confirmation
 from runbell.messages.facts import ConfirmationFacts
@@ -47,11 +48,15 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An address whose holder was asked and has not confirmed. `id` is its destination's, `at` when the last mail was put into the outbox."""
+    """An address whose holder was asked and has not confirmed. `id` is its destination's, `at` when the last mail was put into the outbox.
+
+    `lost`: why that mail will never arrive, if so.
+    """
 
     id: int
     address: str
     at: datetime | None
+    lost: Because | None = None
 
 
 def begin(destination: Destination, *, actor: Actor, now: datetime) -> None:
@@ -105,7 +110,10 @@ def open_question(destination: Destination) -> Asked | None:
     if not awaits_confirmation(destination):
         return None
     asked = Delivery.objects.filter(destination=destination, purpose=Purpose.ACCOUNT).order_by("-pk").first()
-    return Asked(destination.pk, destination.address, asked.created_at if asked else None)
+    if asked is None:
+        return Asked(destination.pk, destination.address, None)
+    because = asked.last_because if asked.state in (DeliveryState.DEAD, DeliveryState.SUPPRESSED) else None
+    return Asked(destination.pk, destination.address, asked.created_at, Because.from_json(because) if because else None)
 
 
 def _live(public_id: str, token: str) -> Destination:

@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from runbell.server.services.bounces import switched_off
 from runbell.server.services.delivery_pages import Log, delivery_log
 from runbell.server.web.edge import Page, member_page
 
@@ -15,6 +16,8 @@ FILTERS = {
     "unsent": gettext_lazy("Not sent"),
 }
 
+SWITCHED_OFF = 3  # that many addresses are shown above the log
+
 
 @member_page
 def deliveries(page: Page) -> HttpResponse:
@@ -22,6 +25,7 @@ def deliveries(page: Page) -> HttpResponse:
     group = asked if asked in FILTERS else "all"
     opened = page.number("open")
     log = delivery_log(page.actor, group=group, opened=opened, before=page.number("before"), now=timezone.now())
+    off = switched_off(page.actor)
     filters = [(word, label, log.counts[word]) for word, label in FILTERS.items()]
     return page.render(
         "runbell/deliveries.html",
@@ -31,6 +35,8 @@ def deliveries(page: Page) -> HttpResponse:
         opened=opened,
         before=page.number("before"),
         filters=filters,
+        switched_off=off[:SWITCHED_OFF],
+        more_off=len(off) - SWITCHED_OFF,
         title=headline(log),
     )
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from runbell.core.permissions import Action
 from runbell.core.runs import Outcome
 from runbell.server.services import unsubscribe
+from runbell.server.services.bounces import switched_off
 from runbell.server.services.own_rules import own_rules
 from runbell.server.web.edge import Page, member_page
 
@@ -27,6 +28,7 @@ def mine(page: Page) -> HttpResponse:
         rules=own_rules(page.actor),
         found=unsubscribe.own_subscription(page.actor, now=timezone.now()),
         outcomes=[outcome.value for outcome in Outcome],
+        switched_off=[off for off in switched_off(page.actor) if off.member_id == page.actor.member.pk],
     )
 
 
