@@ -5,7 +5,11 @@ import tempfile
 from pathlib import Path
 
 import django
+import hypothesis
 
+# A machine that does other things at the same time is no fault of the code: no upper bounds on time.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 for name in [name for name in os.environ if name.startswith("RUNBELL_") and not name.startswith("RUNBELL_TEST_")]:
     del os.environ[name]
 os.environ["RUNBELL_HOME"] = tempfile.mkdtemp(prefix="runbell-tests-")
