@@ -15,10 +15,13 @@ from django.utils import timezone
 
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Delivery, Destination, Job, MailboxItem, Run, State, Token
+from runbell.server.db.models import Delivery, Destination, Invitation, Job, MailboxItem, Member, Run, State, Token
+from runbell.server.services.invitation_links import join_url
+from runbell.server.services.invitations import invite
 from runbell.server.services.link_tokens import link_token
+from runbell.server.services.members import add_member
 from runbell.server.services.unsubscribe import unsubscribe_url
-from tests.server.people import Acme
+from tests.server.people import PASSWORD, Acme
 
 
 class Open(Enum):
@@ -170,6 +173,22 @@ ROWS = (
     Row("a/<int:account_id>/settings/mail", Action.CHECK_MAIL, GET=200, POST=400, data={"address": "ada@acme.test"}),
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
+    Row("a/<int:account_id>/settings/members", Action.MANAGE_MEMBERS, GET=200, POST=302, data={"email": "g@x.example", "role": "viewer"}),
+    *(
+        Row(
+            f"a/<int:account_id>/settings/members/<int:member_id>/{act}",
+            Action.MANAGE_MEMBERS,
+            GET=get,
+            POST=302,
+            data={"role": "developer"},
+        )
+        for act, get in (("role", None), ("deactivate", 200), ("reactivate", None))
+    ),
+    Row("a/<int:account_id>/settings/invitations/<int:invitation_id>", Action.MANAGE_MEMBERS, GET=200),
+    *(
+        Row(f"a/<int:account_id>/settings/invitations/<int:invitation_id>/{act}", Action.MANAGE_MEMBERS, POST=302)
+        for act in ("again", "revoke", "restore")
+    ),
     Row("a/<int:account_id>/settings/audit", Action.SEE_AUDIT, GET=200),
     # Without an account.
     Row("", Open.SIGNED_IN, GET=302),
@@ -177,6 +196,7 @@ ROWS = (
     Row("healthz", Open.EVERYBODY, GET=200),
     Row("readyz", Open.EVERYBODY, GET=200),
     Row("language/setlang/", Open.EVERYBODY, POST=302, data={"language": "ru"}),
+    Row("join/<int:invitation_id>/<str:token>", Open.EVERYBODY, GET=200),
     Row("u/<str:public_id>/<int:job_id>/<str:token>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
     Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
@@ -260,10 +280,12 @@ class Stage:
             "token_id": Token.objects.get(account=account, name="ci").pk,
             "destination_id": self.external.pk,
             "public_id": public_id,
-            "token": token,
             "session_id": 1,
             "delivery_id": self.item.delivery_id,
             "confirmation": link_token("confirm", self.external),
+            "token": join_url(Invitation.objects.get()).rpartition("/")[2] if route.startswith("join/") else token,
+            "member_id": Member.objects.get(user__email="guest@acme.test").pk,
+            "invitation_id": Invitation.objects.get().pk,
             "rest": "nothing",
             "kind": "job",
             "place_id": self.gone.pk if route.endswith("/restore") else job.pk,
@@ -274,6 +296,8 @@ class Stage:
 
 def set_stage(shop: Acme) -> Stage:
     now = timezone.now()
+    add_member(account=shop.account, email="guest@acme.test", role=Role.VIEWER, password=PASSWORD, now=now)
+    invite("grace@acme.test", Role.VIEWER, account=shop.account, by_mail=False, now=now)
     external = Destination.objects.create(
         account=shop.account,
         kind="email",

@@ -1,7 +1,8 @@
 """Facts in, a message out: one function for each kind of news. Pure, and cheap enough for the transaction that stores the run."""
 
-from runbell.messages.facts import RunFacts, StepFacts
+from runbell.messages.facts import InvitationFacts, RunFacts, StepFacts
 from runbell.messages.history import bars, history
+from runbell.messages.invitations import compose_invitation
 from runbell.messages.labels import TONES, TOOLS, category_word, headline
 from runbell.messages.message import Fact, Line, Message, Moment
 from runbell.messages.nodes import gist, remarks, troubles, troubles_title
@@ -11,7 +12,16 @@ from runbell.messages.steps import steps, steps_more
 from runbell.messages.summary import summary, took
 from runbell.messages.words import Words, words_in
 
-__all__ = ["RunFacts", "StepFacts", "compose_confirmation", "compose_notice", "compose_run", "compose_test"]
+__all__ = [
+    "InvitationFacts",
+    "RunFacts",
+    "StepFacts",
+    "compose_confirmation",
+    "compose_invitation",
+    "compose_notice",
+    "compose_run",
+    "compose_test",
+]
 
 SHORT_SHA = 7
 MAX_IN_SUBJECT = 90  # two names and the outcome stay below the 200 characters an inbox can still show

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from runbell.core.because import Because
+from runbell.core.permissions import Role
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
-from runbell.messages.compose import compose_confirmation, compose_notice, compose_run, compose_test
-from runbell.messages.facts import ConfirmationFacts, Notice, NoticeFacts, PastRun, RunFacts, StepFacts, TestFacts
+from runbell.messages.compose import compose_confirmation, compose_invitation, compose_notice, compose_run, compose_test
+from runbell.messages.facts import ConfirmationFacts, InvitationFacts, Notice, NoticeFacts, PastRun, RunFacts, StepFacts, TestFacts
 from runbell.messages.message import Message
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -255,6 +256,14 @@ OUTAGE = NoticeFacts(
     because=Because("too_old", {"last": {"code": "smtp_unreachable", "params": {"text": "Connection refused"}}}),
 )
 
+INVITATION = InvitationFacts(
+    account="Acme Retail",
+    account_id="1",
+    invited_by="Ada Lindqvist",
+    role=Role.DEVELOPER,
+    expires_at=NIGHT + timedelta(days=7),
+)
+
 RUNS: Mapping[Outcome, RunFacts] = {OK: SUCCEEDED_RUN, WARNED: WARNED_RUN, FAILED: FAILED_RUN, STOPPED: CANCELED_RUN}
 """What a preview shows of a job that has not ended like this yet."""
 
@@ -270,6 +279,7 @@ EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "confirmation": lambda language: compose_confirmation(CONFIRMATION, language),
     "delivery-died": lambda language: compose_notice(DIED, language),
     "address-refused": lambda language: compose_notice(REFUSED, language),
+    "invitation": lambda language: compose_invitation(INVITATION, language),
     "unsubscribed": lambda language: compose_notice(UNSUBSCRIBED, language),
     "outage": lambda language: compose_notice(OUTAGE, language),
 }

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from runbell.core.because import Because
+from runbell.core.permissions import Role
 from runbell.core.runs import Git, NodeReport, Outcome, StepReport, Trigger
 from runbell.messages.labels import kind_of
 
@@ -125,3 +126,14 @@ class NoticeFacts:
     tries: int = 0
     account_id: str = ""
     run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationFacts:
+    """`invited_by` is empty for the command line. `account_id` is for filters."""
+
+    account: str
+    invited_by: str
+    role: Role
+    expires_at: datetime
+    account_id: str = ""

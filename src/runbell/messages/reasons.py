@@ -31,6 +31,11 @@ def footer(because: Because, address: str, language: str) -> str:
             return words.say(
                 "You get this because {by} asked for a test message to {address}.", by=_text(because.params, "by"), address=address
             )
+        case "invited":
+            by = _text(because.params, "by")
+            if not by:
+                return words.say("You get this because {address} was invited.", address=address)
+            return words.say("You get this because {by} invited {address}.", by=by, address=address)
         case "is_admin":
             return words.say("You get this because {address} belongs to an admin of this account.", address=address)
         case "set_rules":
@@ -141,6 +146,8 @@ SENTENCES: dict[str, Sentence] = {
     "destination_disabled": lambda words, params: _last(words, words.say("Nothing is sent to this address until it is set right."), params),
     # messages of other kinds
     "test_asked": lambda words, params: words.say("{by} asked for a test message.", by=_text(params, "by")),
+    "invited": lambda words, params: words.say("An invitation to {address}.", address=_text(params, "address")),
+    "invitation_withdrawn": lambda words, _: words.say("The invitation was withdrawn, accepted or sent anew."),
     "is_admin": lambda words, _: words.say("Admins of the account are told."),
     "confirmation_asked": lambda words, params: words.say("{by} asked for it.", by=_text(params, "by")),
     "not_confirmed": lambda words, _: words.say("The holder of this address has not confirmed it yet."),

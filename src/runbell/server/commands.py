@@ -71,11 +71,18 @@ def _add_admin(commands: "Commands[argparse.ArgumentParser]") -> None:
     create.add_argument("--language", choices=("en", "ru"), default="en")
     create.add_argument("--zone", default="UTC", help="IANA time zone, such as Europe/Stockholm")
     _add_password(create)
-    add = _command(_group(admin, "member", "Members."), "add", add_member, "Add a member.")
+    member = _group(admin, "member", "Members.")
+    add = _command(member, "add", add_member, "Add a member.")
     add.add_argument("email")
     add.add_argument("--account", type=int, required=True, metavar="ID")
     add.add_argument("--role", type=Role, choices=list(Role), required=True, metavar="ROLE", help=", ".join(Role))
     _add_password(add)
+    invite = _command(member, "invite", invite_member, "Make an invitation and print its link; no mail is sent.")
+    invite.add_argument("email")
+    invite.add_argument("--account", type=int, required=True, metavar="ID")
+    invite.add_argument("--role", type=Role, choices=list(Role), required=True, metavar="ROLE", help=", ".join(Role))
+    reset = _command(member, "reset-link", reset_link, "Print a link with which a member sets a new password, once.")
+    reset.add_argument("email")
     token = _command(_group(admin, "token", "Tokens."), "create", create_token, "Make a token; prints it alone, this once.")
     token.add_argument("--account", type=int, required=True, metavar="ID")
     token.add_argument("--name", required=True)
@@ -186,6 +193,27 @@ def add_member(options: argparse.Namespace) -> int:
         account=account, email=options.email, role=options.role, password=_password(options.password_file), now=timezone.now()
     )
     print(member.user_id)
+    return 0
+
+
+def invite_member(options: argparse.Namespace) -> int:
+    from django.utils import timezone
+
+    from runbell.server.services import invitation_links, invitations, members
+
+    account = members.account_of_shell(options.account)
+    invitation = invitations.invite(options.email, options.role, account=account, by_mail=False, now=timezone.now())
+    print(invitation_links.join_url(invitation))
+    return 0
+
+
+def reset_link(options: argparse.Namespace) -> int:
+    from django.utils import timezone
+
+    from runbell.server.services import members
+    from runbell.server.web.reset_links import reset_url
+
+    print(reset_url(members.user_of_shell(options.email, now=timezone.now())))
     return 0
 
 

@@ -22,6 +22,7 @@ PARAMS = {
     "outcomes": ["warned", "failed"],
     "set_by": "Ada Lindqvist",
     "by": "Ada Lindqvist",
+    "address": "bob@acme.example",
     "environment": "Production",
     "signal": 15,
     "exit_code": 2,

@@ -14,7 +14,7 @@ from runbell.server.services.rules import ON
 
 PAGE = 50
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "people": ("member",),
+    "people": ("member", "invitation"),
     "notifications": ("notifications", "email"),
     "jobs": ("job", "environment", "project"),
     "tokens": ("token",),
@@ -119,7 +119,7 @@ def _changes(row: AuditEntry, names: Mapping[tuple[str, int], str]) -> Iterator[
         if isinstance(was, list) or isinstance(is_now, list):
             out, into = _apart(was or [], is_now or [])
             if out or into:
-                yield Change(field, _named(field, out, names), _named(field, into, names), is_part=field in old and field in new)
+                yield Change(field, _named(field, out, names), _named(field, into, names), is_part=bool(row.before and row.after))
         elif was not in (None, "") or is_now not in (None, ""):
             yield Change(field, was, is_now)
 

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
+from runbell.core.because import Because
 from runbell.core.deliveries import PENDING, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
@@ -95,6 +97,12 @@ def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
         max_age=NOTICE_MAX_AGE if parcel.purpose == Purpose.NOTICE else settings.RUNBELL_MAX_AGE,
     )
     return _move(parcel, step, now, verdict.provider_id if isinstance(verdict, Sent) else "")
+
+
+def withdraw(rows: QuerySet[Delivery], because: Because, *, now: datetime) -> None:
+    """Ends what waits among `rows`, unsent. What is being sent just now ends by itself."""
+    waiting = rows.filter(state__in=(DeliveryState.QUEUED, DeliveryState.WAITING))
+    waiting.update(state=DeliveryState.SUPPRESSED, last_because=because.to_json(), payload=None, settled_at=now)
 
 
 def _untried(parcel: Parcel) -> DeliveryState:

@@ -142,7 +142,7 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         environment=job.environment.name if job else "",
         run_id=row.run_id,
         outcome=row.run.outcome if row.run else "",
-        address=address_of(row.destination) if row.destination else "",
+        address=address_of(row.destination) if row.destination else _addressee(row),
         state=row.state,
         attempts=row.attempts,
         after=(row.settled_at - row.created_at).total_seconds() if row.settled_at else None,
@@ -151,6 +151,11 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         last=_because(row.last_because),
         tries=tries,
     )
+
+
+def _addressee(row: Delivery) -> str:
+    """Of an invitation, which goes to somebody who is no destination yet."""
+    return str((row.because or {}).get("params", {}).get("address") or "")
 
 
 def _try(row: Attempt) -> Try:

@@ -8,9 +8,15 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from runbell.core.fields import BadField
-from runbell.core.permissions import Role
+from runbell.core.permissions import Action, Role
 from runbell.server.db.models import Account, Member, User
 from runbell.server.services import audit
+from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.joining import join
+
+
+class LastAdmin(RuntimeError):
+    """Nobody would be left who may manage the account."""
 
 
 @transaction.atomic
@@ -24,12 +30,65 @@ def create_account(*, name: str, admin_email: str, password: str, now: datetime,
 @transaction.atomic
 def add_member(*, account: Account, email: str, role: Role, password: str, now: datetime) -> Member:
     """A member; somebody known from another account keeps their own password. Raises `BadField`."""
-    user = User.objects.filter(email=_email(email)).first() or _create_user(account, _email(email), password, now)
-    if Member.objects.filter(account=account, user=user).exists():
-        raise BadField("email", f"{user.email} is already a member")
-    member = Member.objects.create(account=account, user=user, role=role, created_at=now)
-    audit.record(account=account, actor=None, action="member.add", subject=user.email, now=now, after={"role": role.value})
+    email = clean_email(email)
+    user = User.objects.filter(email=email).first() or create_user(account, email=email, password=password, now=now)
+    return join(account, user, role, action="member.add", now=now)
+
+
+def create_user(account: Account, *, email: str, password: str, now: datetime, name: str = "") -> User:
+    """A person whose first account this is: its language and zone are where they start. Raises `BadField`."""
+    user = User(email=email, name=name, language=account.language, zone=account.zone, created_at=now)
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise BadField("password", " ".join(error.messages)) from None
+    user.set_password(password)
+    user.save()
+    return user
+
+
+@transaction.atomic
+def change_role(actor: Actor, member_id: int, role: Role, *, now: datetime) -> Member:
+    """Raises `NotThere`, `NotAllowed`, `LastAdmin`. The role that somebody has already is no change."""
+    member = locked_member(actor, member_id)
+    if member.role == role:
+        return member
+    if role is not Role.ACCOUNT_ADMIN:
+        keep_an_admin(member)
+    before, member.role = member.role, role.value
+    member.save(update_fields=["role"])
+    audit.record(
+        account=member.account,
+        actor=actor,
+        action="member.role",
+        subject=member.user.email,
+        now=now,
+        before={"role": before},
+        after={"role": role.value},
+    )
     return member
+
+
+def locked_member(actor: Actor, member_id: int) -> Member:
+    """A member of the actor's account to change. Who manages members goes one by one, and each is asked again whether they still may.
+
+    The lock is on the account, since two admins who demote each other change two different rows. It hinders no report: inserts
+    that point to the account do not wait for it (https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS).
+    """
+    actor.require(Action.MANAGE_MEMBERS)
+    Account.objects.select_for_update(no_key=True).get(pk=actor.account_id)
+    Actor(Member.objects.get(pk=actor.member.pk), actor.token).require(Action.MANAGE_MEMBERS)
+    member = Member.objects.select_related("account", "user").filter(account=actor.account_id, pk=member_id).first()
+    if member is None:
+        raise NotThere
+    return member
+
+
+def keep_an_admin(member: Member) -> None:
+    """Before `member` ceases to be one. Raises `LastAdmin`."""
+    others = Member.objects.filter(account=member.account_id, role=Role.ACCOUNT_ADMIN, is_active=True, user__is_active=True)
+    if member.role == Role.ACCOUNT_ADMIN and member.is_active and not others.exclude(pk=member.pk).exists():
+        raise LastAdmin
 
 
 def first_admin(account: Account) -> Member:
@@ -45,18 +104,7 @@ def first_admin(account: Account) -> Member:
     return admin
 
 
-def _create_user(account: Account, email: str, password: str, now: datetime) -> User:
-    user = User(email=email, language=account.language, zone=account.zone, created_at=now)
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise BadField("password", " ".join(error.messages)) from None
-    user.set_password(password)
-    user.save()
-    return user
-
-
-def _email(raw: str) -> str:
+def clean_email(raw: str) -> str:
     email = raw.strip().lower()
     try:
         validate_email(email)
@@ -72,6 +120,17 @@ def _account_name(raw: str) -> str:
     return name
 
 
+@transaction.atomic
+def user_of_shell(email: str, *, now: datetime) -> User:
+    """Somebody for whom the command line makes a link to set a new password; the audit log of each of their accounts says so."""
+    user = User.objects.filter(email=clean_email(email), is_active=True).first()
+    if user is None:
+        raise BadField("email", f"nobody signs in as {email}")
+    for member in Member.objects.select_related("account").filter(user=user, is_active=True):
+        audit.record(account=member.account, actor=None, action="member.reset_link", subject=user.email, now=now)
+    return user
+
+
 def account_of_shell(account_id: int) -> Account:
     """For the command line, whose user owns the whole server."""
     account = Account.objects.filter(pk=account_id).first()
@@ -81,7 +140,9 @@ def account_of_shell(account_id: int) -> Account:
 
 
 def member_of(account: Account, email: str) -> Member:
-    member = Member.objects.select_related("account", "user").filter(account=account, user__email=_email(email), is_active=True).first()
+    member = (
+        Member.objects.select_related("account", "user").filter(account=account, user__email=clean_email(email), is_active=True).first()
+    )
     if member is None:
         raise BadField("--as", f"{email} is no active member of {account.name}")
     return member

@@ -27,12 +27,11 @@ class Frame:
     @property
     def settings_url(self) -> str:
         """The first page of the settings that this member can use."""
-        return "email_notifications"
+        return "members" if self.may["manage_members"] else "email_notifications"
 
     @property
     def initials(self) -> str:
-        words = (self.name or self.email.partition("@")[0]).replace(".", " ").split()
-        return "".join(word[0] for word in words[:2]).upper()
+        return initials(self.name, self.email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,12 @@ class RunLine:
     @property
     def seconds(self) -> float | None:
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
+
+
+def initials(name: str, email: str) -> str:
+    """What stands in for a picture of a person."""
+    words = (name or email.partition("@")[0]).replace(".", " ").split()
+    return "".join(word[0] for word in words[:2]).upper()
 
 
 def actor_and_frame(user: User, account_id: int) -> tuple[Actor, Frame]:

@@ -83,7 +83,7 @@ def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
     related = Destination.objects.select_related("account", "member__user").defer("secret")
     destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
     bodies = StoredMessage.objects.only("language", "body").in_bulk({row.message_id for row in rows if row.message_id})
-    payloads = _payloads([row.pk for row in rows if row.purpose == Purpose.ACCOUNT])
+    payloads = _payloads([row.pk for row in rows if row.message_id is None])
     return [
         _account_parcel(_bare(row, claims[row.pk]), payloads[row.pk])
         if row.pk in payloads

@@ -25,9 +25,19 @@ SENTENCES: dict[audit.Action, Promise] = {
     "member.second_step_on": gettext_lazy("%(subject)s switched sign-in in two steps on"),
     "member.second_step_off": gettext_lazy("%(subject)s switched sign-in in two steps off"),
     "member.recovery_codes": gettext_lazy("%(subject)s made new recovery codes"),
+    "member.join": gettext_lazy("%(subject)s joined"),
+    "member.role": gettext_lazy("The role of %(subject)s was changed"),
+    "member.deactivate": gettext_lazy("%(subject)s was deactivated"),
+    "member.reactivate": gettext_lazy("%(subject)s was reactivated"),
+    "member.reset_link": gettext_lazy("A link to set a new password was made for %(subject)s"),
+    "invitation.create": gettext_lazy("%(subject)s was invited"),
+    "invitation.send_again": gettext_lazy("The invitation of %(subject)s was sent again"),
+    "invitation.revoke": gettext_lazy("The invitation of %(subject)s was withdrawn"),
+    "invitation.restore": gettext_lazy("The invitation of %(subject)s was opened again"),
     "notifications.create": gettext_lazy("Notifications of %(subject)s were set"),
     "notifications.update": gettext_lazy("Notifications of %(subject)s were changed"),
     "notifications.delete": gettext_lazy("Notifications of %(subject)s were removed"),
+    "notifications.adopt": gettext_lazy("%(subject)s took over what was set for the external address"),
     "notifications.lift": gettext_lazy("Sending to %(subject)s was allowed again"),
     "notifications.confirm": gettext_lazy("The holder of %(subject)s confirmed the address"),
     "notifications.copy": gettext_lazy("Notifications of %(subject)s were changed by copying"),
@@ -75,6 +85,9 @@ FIELDS = {
     "of": gettext_lazy("Job or environment"),
     "because": gettext_lazy("Reason"),
     "name": gettext_lazy("Name"),
+    "language": gettext_lazy("Language"),
+    "zone": gettext_lazy("Time zone"),
+    "expires_at": gettext_lazy("Works until"),
     "alias": gettext_lazy("Old name"),
     "into": gettext_lazy("Merged into"),
     "jobs": gettext_lazy("Jobs"),
@@ -92,6 +105,7 @@ FIELDS = {
 }
 MOMENTS = frozenset({"paused_until", "expires_at"})
 THROUGH = {
+    "invitation link": gettext_lazy("by the link of an invitation"),
     "unsubscribe link": gettext_lazy("by an unsubscribe link"),
     "confirmation link": gettext_lazy("by the link in the mail that asked"),
 }

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, gettext_lazy, pgettext_lazy
 
 from runbell.core.because import Because
+from runbell.core.permissions import Role
 from runbell.messages.message import Line, Moment, Reader, Span
 from runbell.messages.reasons import reason as sentence
 from runbell.messages.wording import piece_text
@@ -19,6 +20,7 @@ from runbell.messages.wording import plain as plain_text
 from runbell.server.services.pages import RunLine
 from runbell.server.web import devices
 from runbell.server.web.bars import Bar, chart_of, row_of, tally
+from runbell.server.web.roles import ROLES
 
 register = template.Library()
 
@@ -109,6 +111,11 @@ def state(word: str) -> SafeString:
 @register.filter
 def device(user_agent: str) -> str:
     return devices.device(user_agent)
+
+
+@register.filter
+def role_word(word: str) -> str:
+    return str(ROLES[Role(word)])
 
 
 @register.filter

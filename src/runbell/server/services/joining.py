@@ -1,0 +1,102 @@
+"""Joining an account: a member is made and takes over what was set for their address as an external one."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from runbell.channels.registry import channel
+from runbell.core.deliveries import PENDING
+from runbell.core.fields import BadField
+from runbell.core.permissions import Role
+from runbell.server.db.models import Account, Delivery, Destination, Member, Rule, State, User
+from runbell.server.services import audit
+from runbell.server.services.access import Actor
+from runbell.server.services.rules import boxes_of, clear_rules
+
+EMAIL = "email"
+
+
+class AlreadyMember(BadField):
+    def __init__(self, email: str) -> None:
+        super().__init__("email", f"{email} is already a member")
+
+
+class WasMember(BadField):
+    def __init__(self, email: str) -> None:
+        super().__init__("email", f"{email} was a member and can be reactivated")
+
+
+def join(
+    account: Account, user: User, role: Role, *, action: audit.Action, now: datetime, actor: Actor | None = None, through: str = ""
+) -> Member:
+    """Call it in a transaction. Raises `AlreadyMember`, `WasMember`."""
+    refuse_members(account, user.email)
+    member = Member.objects.create(account=account, user=user, role=role.value, created_at=now)
+    actor = actor or (Actor(member) if through else None)
+    after = {"role": role.value} | ({"through": through} if through else {})
+    audit.record(account=account, actor=actor, action=action, subject=user.email, now=now, after=after)
+    adopt_external(member, now=now, actor=actor)
+    return member
+
+
+def refuse_members(account: Account, email: str) -> None:
+    member = Member.objects.filter(account=account, user__email=email).first()
+    if member is not None:
+        raise AlreadyMember(email) if member.is_active else WasMember(email)
+
+
+def adopt_external(member: Member, *, now: datetime, actor: Actor | None = None) -> None:
+    """The rules of the external destination with this member's address become the member's own. Call it in a transaction.
+
+    Without a destination of the member's yet, the external one becomes it: what waits for it is still sent, links in old mails
+    still stop it, and receipts still show it.
+    """
+    external = _external(member)
+    if external is None:
+        return
+    own = Destination.objects.filter(account=member.account_id, kind=EMAIL, member=member, state=State.ACTIVE).first()
+    facts = {"address": external.address, **boxes_of([external.pk])[external.pk].to_json()}
+    if own is None:
+        # Language and zone are the member's own from here.
+        _save(external, now, member=member, address="", address_key="", language="", zone="")
+    else:
+        _move(external, own, now)
+    audit.record(
+        account=member.account,
+        actor=actor,
+        action="notifications.adopt",
+        subject=member.user.email,
+        now=now,
+        before={"external_email": facts.pop("address")},
+        after={"address": member.user.email, **facts},
+    )
+
+
+def _external(member: Member) -> Destination | None:
+    try:
+        key = channel(EMAIL).clean({"address": member.user.email})["address_key"]
+    except BadField:
+        return None  # no destination can have such an address
+    rows = Destination.objects.select_for_update().filter(account=member.account_id, kind=EMAIL, state=State.ACTIVE)
+    return rows.filter(address_key=key, member=None).first()
+
+
+def _move(external: Destination, own: Destination, now: datetime) -> None:
+    """Rules that both have stay once; a run that only the external address was to hear of is still told."""
+    Rule.objects.bulk_create(
+        [
+            Rule(destination=own, job_id=job, environment_id=environment, outcome=outcome, set_by_id=set_by, set_at=set_at)
+            for job, environment, outcome, set_by, set_at in external.rules.values_list("job", "environment", "outcome", "set_by", "set_at")
+        ],
+        ignore_conflicts=True,
+    )
+    clear_rules(external)
+    told = Delivery.objects.filter(destination=own, run__isnull=False).values("run")
+    Delivery.objects.filter(destination=external, state__in=PENDING).exclude(run__in=told).update(destination=own)
+    _save(external, now, state=State.DELETED)
+    _save(own, now)
+
+
+def _save(destination: Destination, now: datetime, **fields: Any) -> None:
+    Destination.objects.filter(pk=destination.pk).update(revision=F("revision") + 1, updated_at=now, **fields)
