@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.processes import BIN, ROOT, running
 
+PASSWORD = "correct horse battery 7"  # of the admin, ada@acme.test
 PATIENCE = 60.0  # seconds until something that should happen is given up
 QUIET, LOUD = "Quiet", "Production"  # environments: without and with a recipient
 LOG = "02:12:04  Completed with 1 error.\n" * 40
@@ -131,7 +132,7 @@ class Bell:
             [BIN / "runbell", "admin", *words],
             env=self.env,
             cwd=ROOT,
-            input="correct horse battery 7",
+            input=PASSWORD,
             capture_output=True,
             text=True,
             check=True,

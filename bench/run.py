@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import load, wrapper
+from bench import load, matrix, wrapper
 from bench.bell import LOUD, QUIET, Bell, Sink
 from bench.load import quantile
 from bench.processes import ROOT, command_of, memory_mb, running, tree
@@ -77,6 +77,10 @@ def measure(bell: Bell) -> Iterator[Row]:
         say("delays")
         yield from delay_rows(bell)
         after = memory(serve.pid)
+    say("the matrix")
+    with bell.web():
+        bell.wait_for_web()
+        yield from matrix_rows(matrix.measure(bell))
     say("the queue")
     yield rate_row("reports by batches of 500, with a delivery each", load.queue(bell))
     yield from mail_rows(bell)
@@ -106,6 +110,13 @@ def delay_rows(bell: Bell) -> Iterator[Row]:
         found, whole = quantile(from_answer, share), quantile(from_request, share)
         name = f"report accepted → SMTP DATA, idle, p{share * 100:.0f} of {len(from_answer)}"
         yield Row(name, f"{found:.1f} ms", f"from the request on: {whole:.1f} ms", f"< {limit} ms", found < limit)
+
+
+def matrix_rows(costs: matrix.Costs) -> Iterator[Row]:
+    page = f"page of {matrix.JOBS:,} jobs × 4 boxes"
+    yield Row(f"{page}, last byte", f"{costs.page_ms:.0f} ms", f"middle of {matrix.LOOKS}", "< 600 ms", costs.page_ms < 600)
+    yield Row(f"{page}, compressed", f"{costs.page_bytes / 1000:.0f} KB", "", "≤ 250 KB", costs.page_bytes <= 250_000)
+    yield Row(f"saving {matrix.BOXES:,} boxes", f"{costs.save_ms:.0f} ms", f"middle of {matrix.SAVES}", "< 300 ms", costs.save_ms < 300)
 
 
 def mail_rows(bell: Bell) -> Iterator[Row]:
