@@ -2,11 +2,13 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Rule
+from tests.browser.axe import violations
 from tests.browser.conftest import PageAs
 from tests.browser.people import PASSWORD, People
 from tests.browser.watch import Watch
@@ -266,3 +268,38 @@ def test_a_session_that_ends_in_the_middle_loses_nothing(page_as: PageAs, people
     expect(page.locator(".toast")).to_be_visible()
     assert rules(people) == [("hourly", "warned"), ("nightly", "failed")]
     expect(page.get_by_role("heading", name="changes of yours were not saved")).to_be_hidden()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_every_state_is_accessible_and_fits(page_as: PageAs, people: People, watch: Watch, width: int, theme: str) -> None:
+    watch.expect(400, 409)
+    prepare(people)
+    people.choose(Role.ACCOUNT_ADMIN, Outcome.FAILED, every=True)
+    page = page_as(Role.ACCOUNT_ADMIN, language="ru", theme=theme, width=width)
+    say = words("ru")
+
+    def look() -> None:
+        assert not (found := violations(page)), "\n".join(found)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    start(page, people)
+    page.get_by_role("button", name=say("Notification email")).click()
+    look()
+    page.get_by_role("link", name=say("Add external email")).click()
+    page.get_by_role("textbox", name=say("Email address")).fill("nobody")
+    page.get_by_role("button", name=say("Add"), exact=True).click()
+    expect(page.locator(".error")).to_be_visible()
+    look()
+    start(page, people, "?edit=1")
+    box(page, "nightly", say("Warns")).check()
+    page.get_by_role("searchbox").fill("n")
+    look()
+    box(page, say("All jobs, also new ones"), say("Fails")).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    look()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("4")).click()
+    people.desk.do(lambda: Rule.objects.filter(environment__isnull=False).update(outcome="warned"))
+    page.get_by_role("button", name=say("Save"), exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    look()

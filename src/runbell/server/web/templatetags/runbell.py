@@ -44,6 +44,12 @@ COUNTED = {
     "cancelled": pgettext_lazy("after a number", "canceled"),
     "": pgettext_lazy("after a number", "running"),
 }
+HEADS = {
+    "succeeded": pgettext_lazy("column head, with soft hyphens", "Succeeds"),
+    "warned": pgettext_lazy("column head, with soft hyphens", "Warns"),
+    "failed": pgettext_lazy("column head, with soft hyphens", "Fails"),
+    "cancelled": pgettext_lazy("column head, with soft hyphens", "Is canceled"),
+}
 STATES = {
     "queued": ("", "send", gettext_lazy("Sending")),
     "sending": ("", "send", gettext_lazy("Sending")),
@@ -121,6 +127,12 @@ def role_word(word: str) -> str:
 @register.filter
 def chosen(word: str) -> str:
     return str(CHOICES[word])
+
+
+@register.filter
+def head(word: str) -> str:
+    """The same over a column, where a long word may be broken."""
+    return str(HEADS[word])
 
 
 @register.simple_tag
