@@ -1,11 +1,15 @@
 """The own profile: name, language, zone, theme, and the change of the own address."""
 
+import re
+
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import User
-from tests.server.people import Acme, acme
+from runbell.server.db.models import AuditEntry, Rule, User
+from tests.server.letters import letters
+from tests.server.people import PASSWORD, Acme, acme
 
 pytestmark = pytest.mark.django_db
 FORM = {"name": "Ada Lindqvist", "language": "en", "zone": "Europe/Stockholm", "theme": "system"}
@@ -97,3 +101,95 @@ class TestTheme:
         ada.post(page(shop, "settings/profile/theme"), {"theme": "neon"})
         assert person(shop).theme == "system"
         assert ada.get(page(shop, "settings/profile/theme")).status_code == 405
+
+
+class TestAddress:
+    PATH, NEW = "settings/profile/email", "ada.new@acme.test"
+
+    @pytest.fixture(autouse=True)
+    def relay(self, settings: Settings) -> None:
+        settings.RUNBELL_SMTP_URL = "smtp://localhost:1"
+
+    @pytest.fixture
+    def sure(self, shop: Acme) -> Client:
+        client = Client()
+        client.post("/account/login/", {"login": "ada@acme.test", "password": PASSWORD})
+        client.post("/account/reauthenticate/", {"password": PASSWORD})
+        return client
+
+    def ask(self, shop: Acme, client: Client, email: str = NEW) -> str:
+        assert client.post(page(shop, self.PATH), {"email": email}).status_code == 200
+        return next(letter.link for letter in letters()[::-1] if letter.to == email)
+
+    def test_asks_for_the_password_first(self, shop: Acme, ada: Client) -> None:
+        assert ada.post(page(shop, self.PATH), {"email": self.NEW})["Location"].startswith("/account/reauthenticate/")
+        assert not letters()
+
+    def test_changes_when_the_link_is_confirmed_and_rules_stay(self, shop: Acme, sure: Client) -> None:
+        shop.rule(shop.destination())
+        link = self.ask(shop, sure)
+        assert {letter.to for letter in letters()} == {self.NEW, "ada@acme.test"}
+        for scanner in (Client(), sure):
+            scanner.get(link)
+            scanner.head(link)
+        assert person(shop).email == "ada@acme.test"
+        assert sure.post(link)["Location"] == page(shop)
+        assert person(shop).email == self.NEW
+        assert Rule.objects.get().destination.member == shop.admin
+        assert self.NEW in sure.get(page(shop)).content.decode()
+        assert letters()[-1].to == "ada@acme.test"
+        assert Client().post("/account/login/", {"login": self.NEW, "password": PASSWORD})["Location"] == "/"
+        entry = AuditEntry.objects.get(action="member.email")
+        assert (entry.before, entry.after) == ({"address": "ada@acme.test"}, {"address": self.NEW})
+
+    def test_a_link_works_once(self, shop: Acme, sure: Client) -> None:
+        link = self.ask(shop, sure)
+        sure.post(link)
+        assert sure.post(link).status_code == sure.get(link).status_code == 404
+        assert AuditEntry.objects.filter(action="member.email").count() == 1
+
+    def test_is_nobody_elses_link(self, shop: Acme, sure: Client) -> None:
+        link = self.ask(shop, sure)
+        assert Client().post(link)["Location"].startswith("/account/login/")
+        dana = Client()
+        dana.force_login(shop.members[Role.DEVELOPER].user)
+        assert dana.post(link).status_code == 404
+        assert sure.post(link[:-2] + ("aa" if not link.endswith("aa") else "bb")).status_code == 404
+        assert person(shop).email == "ada@acme.test"
+
+    def test_is_void_after_a_day_or_a_new_password(self, shop: Acme, sure: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        link = self.ask(shop, sure)
+        monkeypatch.setattr("runbell.server.services.email_change.VALID", -1)
+        assert sure.post(link).status_code == 404
+        monkeypatch.undo()
+        user = person(shop)
+        user.set_password("a new long password")
+        user.save()
+        sure.force_login(user)
+        assert sure.post(link).status_code == 404
+
+    def test_an_address_of_somebody_here_is_not_given_away(self, shop: Acme, sure: Client) -> None:
+        shown = []
+        for email in ("dana@acme.test", "free@acme.test"):
+            answer = sure.post(page(shop, self.PATH), {"email": email})
+            shown.append(re.sub(r'csrfmiddlewaretoken" value="\w+', "", answer.content.decode()).replace(email, "…"))
+        assert shown[0] == shown[1]
+        assert [letter.subject for letter in letters() if letter.to == "dana@acme.test"] == ["This address is yours already"]
+
+    def test_an_address_taken_meanwhile_changes_nothing(self, shop: Acme, sure: Client) -> None:
+        link = self.ask(shop, sure)
+        User.objects.filter(email="dana@acme.test").update(email=self.NEW)
+        assert sure.post(link).status_code == 404
+        assert person(shop).email == "ada@acme.test"
+        assert not AuditEntry.objects.filter(action="member.email").exists()
+
+    def test_bad_addresses_are_named_and_letters_are_limited(self, shop: Acme, sure: Client) -> None:
+        for bad in ("nonsense", "a@b", "eve@evil.example\r\nBcc: x@evil.example"):
+            assert 'id="email-error"' in sure.post(page(shop, self.PATH), {"email": bad}).content.decode()
+        statuses = [sure.post(page(shop, self.PATH), {"email": self.NEW}).status_code for _ in range(6)]
+        assert statuses == [200] * 5 + [429]
+
+    def test_without_a_mail_server_the_page_says_so(self, shop: Acme, sure: Client, settings: Settings) -> None:
+        settings.RUNBELL_SMTP_URL = ""
+        assert "No mail can be sent" in sure.post(page(shop, self.PATH), {"email": self.NEW}).content.decode()
+        assert not letters()

@@ -160,6 +160,7 @@ ROWS = (
     Row("a/<int:account_id>/settings/notifications/test/<int:delivery_id>", Action.SEE_DELIVERIES, GET=200),
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
+    Row("a/<int:account_id>/settings/profile/email", Open.MEMBERS, GET=302, POST=302),  # to the password first
     Row("a/<int:account_id>/settings/profile/theme", Open.MEMBERS, POST=302, data={"theme": "dark"}),
     Row("a/<int:account_id>/settings/sign-in", Open.MEMBERS, GET=200),
     Row("a/<int:account_id>/settings/sign-in/end", Open.MEMBERS, POST=302),
@@ -201,6 +202,7 @@ ROWS = (
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
     Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     # Signing in, by allauth.
+    Row("account/email/<str:token>", Open.SIGNED_IN, GET=404, POST=404),
     Row("account/", Open.SIGNED_IN, GET=302),
     Row("account/login/", Open.VISITORS, GET=200, POST=200),
     Row("account/logout/", Open.SIGNED_IN, GET=200, POST=302),

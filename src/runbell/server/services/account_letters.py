@@ -26,7 +26,7 @@ class Letter:
 
 
 RESET_LINK = "account/email/password_reset_key"
-LETTERS = {  # by allauth's names for them
+LETTERS = {  # allauth's names where it sends them
     RESET_LINK: Letter(
         gettext_lazy("Set a new password"),
         gettext_lazy(
@@ -82,6 +82,36 @@ LETTERS = {  # by allauth's names for them
             "If it was not you, set a new password at once:\n%(reset)s"
         ),
         "member.recovery_codes",
+    ),
+    "email.confirm": Letter(
+        gettext_lazy("Confirm your new address"),
+        gettext_lazy(
+            "%(email)s at %(server)s is to become %(new)s.\n\n"
+            "Open this link and confirm, signed in as before. It works once, and for 24 hours:\n%(url)s\n\n"
+            "If it was not you, there is nothing to do: nothing changes."
+        ),
+    ),
+    "email.taken": Letter(
+        gettext_lazy("This address is yours already"),
+        gettext_lazy(
+            "Somebody wanted to use %(email)s at %(server)s as their address. It belongs to you, so nothing has changed.\n\n"
+            "There is nothing to do."
+        ),
+    ),
+    "email.asked": Letter(
+        gettext_lazy("Your address is to change"),
+        gettext_lazy(
+            "On %(when)s somebody signed in as %(email)s at %(server)s asked to change the address to %(new)s."
+            " Nothing changes before it is confirmed from there.\n\n"
+            "If it was not you, set a new password at once; the link to confirm is void then:\n%(reset)s"
+        ),
+    ),
+    "email.changed": Letter(
+        gettext_lazy("Your address has changed"),
+        gettext_lazy(
+            "On %(when)s your address at %(server)s became %(new)s. This one no longer signs in, and mail about jobs goes to the new one.\n\n"
+            "If it was not you, ask an admin of your account for help."
+        ),
     ),
 }
 

@@ -33,14 +33,25 @@ class OutboxBackend(BaseEmailBackend):
         return len(deliveries)
 
 
+def queue(message: EmailMessage, *, account_id: int, now: datetime) -> None:
+    """For an address that nobody here has yet: `account_id` is the account of the person who asked for the letter."""
+    with transaction.atomic():
+        Delivery.objects.bulk_create([_of_account(message, to, account_id, now) for to in message.recipients()])
+        transaction.on_commit(outbox.wake)
+
+
 def _delivery(message: EmailMessage, to: str, now: datetime) -> Delivery | None:
     """Encrypted, since it holds a link that signs in; deleted once sent. Nobody's address gets nothing: no account would own it."""
     member = Member.objects.filter(user__email=parseaddr(to)[1].lower(), is_active=True).order_by("id").first()
     if member is None:
         log.info("account_mail.unknown_address")
         return None
+    return _of_account(message, to, member.account_id, now)
+
+
+def _of_account(message: EmailMessage, to: str, account_id: int, now: datetime) -> Delivery:
     return Delivery(
-        account_id=member.account_id,
+        account_id=account_id,
         purpose=Purpose.ACCOUNT,
         lane="email",
         payload=b"".join(line + b"\r\n" for line in _to_one(message, to).message().as_bytes().splitlines()),

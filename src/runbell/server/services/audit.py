@@ -9,6 +9,7 @@ from runbell.server.services.access import Actor
 
 Action = Literal[
     "member.add",
+    "member.email",
     "member.password",
     "member.second_step_on",
     "member.second_step_off",

@@ -21,6 +21,7 @@ SHOWN = 6  # names of a list; the others are counted
 
 SENTENCES: dict[audit.Action, Promise] = {
     "member.add": gettext_lazy("%(subject)s was added as a member"),
+    "member.email": gettext_lazy("%(subject)s has a new address"),
     "member.password": gettext_lazy("%(subject)s set a new password"),
     "member.second_step_on": gettext_lazy("%(subject)s switched sign-in in two steps on"),
     "member.second_step_off": gettext_lazy("%(subject)s switched sign-in in two steps off"),

@@ -1,16 +1,22 @@
 """The member's own page: name, language, zone and theme."""
 
+from allauth.account.decorators import reauthentication_required
+from allauth.core.ratelimit import consume_or_429
 from django import forms
-from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from runbell.core.fields import CONTROL
-from runbell.server.services import profiles
-from runbell.server.web.edge import Page, member_page, page_before
+from runbell.server.services import email_change, profiles
+from runbell.server.web.edge import Page, landing, member_page, page_before
 
 THEMES = [
     ("system", pgettext_lazy("theme", "As the system")),
@@ -38,6 +44,10 @@ class ProfileForm(forms.Form):
         return zone
 
 
+class EmailForm(forms.Form):
+    email = forms.EmailField(max_length=254)
+
+
 @member_page
 def profile(page: Page) -> HttpResponse:
     user = page.actor.member.user
@@ -60,3 +70,41 @@ def theme(page: Page) -> HttpResponse:
     if chosen in dict(THEMES):
         profiles.set_theme(page.actor.member.user, chosen)
     return redirect(page_before(page.request) or reverse("profile", args=[page.frame.account_id]))
+
+
+@member_page
+def change_email(page: Page) -> HttpResponse:
+    """Asks for the password first; the answer is the same whether or not the address is somebody's."""
+    _confirm_person(page.request)
+    form = EmailForm(page.request.POST or None, auto_id="%s")
+    sent_to = ""
+    if page.request.method == "POST" and settings.RUNBELL_SMTP_URL and form.is_valid():
+        if too_many := consume_or_429(page.request, action="manage_email", user=page.request.user):
+            return too_many
+        sent_to = form.cleaned_data["email"]
+        email_change.ask(page.actor.member.user, sent_to, account_id=page.frame.account_id, now=timezone.now())
+    return page.render(
+        "runbell/email.html", section="settings", side="profile", form=form, sent_to=sent_to, can_send=bool(settings.RUNBELL_SMTP_URL)
+    )
+
+
+_confirm_person = reauthentication_required(lambda request: None)
+
+
+@login_required
+@never_cache
+def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
+    """GET only asks, since mail scanners follow links."""
+    assert request.user.is_authenticated
+    account_id = landing(request)
+    try:
+        if request.method == "POST" and account_id:
+            new = email_change.confirm(request.user, token, account_id=account_id, now=timezone.now())
+            messages.success(request, gettext("Your address is now %(address)s") % {"address": new})
+            return redirect("profile", account_id=account_id)
+        new = email_change.address_of(request.user, token)
+    except email_change.Void:
+        return render(request, "runbell/email_void.html", status=404)
+    response = render(request, "runbell/email_confirm.html", {"new": new})
+    response["Referrer-Policy"] = "no-referrer"
+    return response

@@ -52,6 +52,7 @@ _account = [
     path("settings/notifications/lift", addresses.lift, name="lift"),
     path("settings/notifications/confirmation", addresses.ask_again, name="ask_again"),
     path("settings/profile", profile.profile, name="profile"),
+    path("settings/profile/email", profile.change_email, name="change_email"),
     path("settings/profile/theme", profile.theme, name="theme"),
     path("settings/jobs", job_settings.tree, name="job_settings"),
     path("settings/jobs/<str:kind>/<int:place_id>", job_settings.place, name="place"),
@@ -86,6 +87,7 @@ urlpatterns = [
     path("u/<str:public_id>/<int:job_id>/<str:token>", unsubscribe.by_link, name="unsubscribe"),
     path("u/<str:public_id>/<int:job_id>/<str:token>/undo", unsubscribe.undo_by_link, name="unsubscribe_undo"),
     path("confirm/<str:public_id>/<str:confirmation>", addresses.confirm, name="confirm"),
+    path("account/email/<str:token>", profile.confirm_email, name="confirm_email"),
     path("account/", include("runbell.server.web.account_urls")),
     path("language/", include("django.conf.urls.i18n")),
 ]
