@@ -204,6 +204,8 @@ ROWS = (
     # Signing in, by allauth.
     Row("account/email/<str:token>", Open.SIGNED_IN, GET=404, POST=404),
     Row("account/", Open.SIGNED_IN, GET=302),
+    Row("account/sso/", Open.EVERYBODY, GET=404),  # no provider is set
+    Row("account/sso/finish/", Open.EVERYBODY, GET=404),
     Row("account/login/", Open.VISITORS, GET=200, POST=200),
     Row("account/logout/", Open.SIGNED_IN, GET=200, POST=302),
     Row("account/inactive/", Open.EVERYBODY, GET=200),

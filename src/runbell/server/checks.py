@@ -7,7 +7,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
+from runbell.core.permissions import Role
 from runbell.server.services.mail_check import ways
+from runbell.server.services.single_sign_on import welcome
+from runbell.server.settings import read
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -34,3 +37,26 @@ def public_url(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Put a proxy that speaks https before Runbell, and set RUNBELL_PUBLIC_URL to its https:// address."
     return [Caution("RUNBELL_PUBLIC_URL is not https: passwords and tokens cross the network in the clear.", hint=hint, id="runbell.W003")]
+
+
+@register()
+def single_sign_on(**_: Any) -> list[CheckMessage]:
+    names = ("RUNBELL_OIDC_URL", "RUNBELL_OIDC_CLIENT_ID", "RUNBELL_OIDC_CLIENT_SECRET")
+    lacking = [name for name in names if not getattr(settings, name)]
+    found: list[CheckMessage] = []
+    if 0 < len(lacking) < len(names):
+        hint = "Single sign-on stays off until all three are set: docs/howto/single-sign-on.md."
+        found.append(Error(f"Single sign-on is half set: {' and '.join(lacking)} is empty.", hint=hint, id="runbell.E002"))
+    try:
+        welcome(settings.RUNBELL_OIDC_CREATE)
+    except ValueError:
+        said = f"RUNBELL_OIDC_CREATE: {settings.RUNBELL_OIDC_CREATE!r} is neither off nor an account id and a role."
+        found.append(Error(said, hint=f"Write it as 1:viewer. Roles: {', '.join(Role)}.", id="runbell.E003"))
+    parts = urlsplit(settings.RUNBELL_OIDC_URL)
+    if settings.RUNBELL_OIDC_URL and parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        hint = "Use the provider's https:// address."
+        found.append(Error("RUNBELL_OIDC_URL is not https: anybody on the way could sign in as anyone.", hint=hint, id="runbell.E004"))
+    if read("RUNBELL_PASSWORD_SIGN_IN") == "off" and not settings.RUNBELL_OIDC:
+        hint = "Passwords go on working until single sign-on is set."
+        found.append(Error("RUNBELL_PASSWORD_SIGN_IN is off, but there is no other way to sign in.", hint=hint, id="runbell.E005"))
+    return found

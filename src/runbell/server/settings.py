@@ -59,6 +59,16 @@ SETTINGS = (
         "0",
         "How many proxies stand before the server and add to X-Forwarded-For: limits then count real addresses.",
     ),
+    Setting("RUNBELL_OIDC_URL", "", "Issuer of an OpenID Connect provider, for single sign-on: docs/howto/single-sign-on.md."),
+    Setting("RUNBELL_OIDC_CLIENT_ID", "", "What the provider calls Runbell."),
+    Setting("RUNBELL_OIDC_CLIENT_SECRET", "", "The secret of that client.", is_secret=True),
+    Setting("RUNBELL_OIDC_NAME", "Single sign-on", "The button's label."),
+    Setting(
+        "RUNBELL_OIDC_CREATE",
+        "off",
+        "Where an unknown person with a verified address becomes a member: account id and role, as 1:viewer. Or off.",
+    ),
+    Setting("RUNBELL_PASSWORD_SIGN_IN", "on", "off: people sign in by single sign-on alone. Or on."),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
@@ -178,6 +188,14 @@ RUNBELL_PUBLIC_URL = (read("RUNBELL_PUBLIC_URL") or f"http://{RUNBELL_BIND}").rs
 RUNBELL_SMTP_URL = read("RUNBELL_SMTP_URL")
 RUNBELL_MAIL_FROM = read("RUNBELL_MAIL_FROM")
 RUNBELL_SUPPORT_CONTACT = read("RUNBELL_SUPPORT_CONTACT")
+RUNBELL_OIDC_URL = read("RUNBELL_OIDC_URL")
+RUNBELL_OIDC_CLIENT_ID = read("RUNBELL_OIDC_CLIENT_ID")
+RUNBELL_OIDC_CLIENT_SECRET = read("RUNBELL_OIDC_CLIENT_SECRET")
+RUNBELL_OIDC_NAME = read("RUNBELL_OIDC_NAME")
+RUNBELL_OIDC_CREATE = read("RUNBELL_OIDC_CREATE")
+RUNBELL_OIDC = bool(RUNBELL_OIDC_URL and RUNBELL_OIDC_CLIENT_ID and RUNBELL_OIDC_CLIENT_SECRET)
+# Half-set single sign-on must not lock everybody out.
+RUNBELL_PASSWORD_SIGN_IN = read("RUNBELL_PASSWORD_SIGN_IN") != "off" or not RUNBELL_OIDC
 RUNBELL_TIME_SCALE = number("RUNBELL_TIME_SCALE", 0.000001)
 RUNBELL_LOST_RUN_AFTER = span("RUNBELL_LOST_RUN_AFTER") * RUNBELL_TIME_SCALE
 RUNBELL_MAX_AGE = span("RUNBELL_MAX_AGE")
@@ -215,8 +233,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
-    "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
     "django_htmx",
     "ninja",
     "csp",

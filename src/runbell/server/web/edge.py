@@ -39,9 +39,14 @@ class ReaderMiddleware:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Template context of every page: the theme of `<html>`, and who helps."""
+    """Template context of every page: the theme of `<html>`, who helps, and how people sign in."""
     user = getattr(request, "user", None)
-    return {"theme": getattr(user, "theme", "system"), "support": support()}
+    return {
+        "theme": getattr(user, "theme", "system"),
+        "support": support(),
+        "sso_name": settings.RUNBELL_OIDC_NAME if settings.RUNBELL_OIDC else "",
+        "by_password": settings.RUNBELL_PASSWORD_SIGN_IN,
+    }
 
 
 def support() -> dict[str, Any]:

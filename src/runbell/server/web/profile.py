@@ -79,7 +79,8 @@ def change_email(page: Page) -> HttpResponse:
     form = EmailForm(page.request.POST or None, auto_id="%s")
     sent_to = ""
     if page.request.method == "POST" and settings.RUNBELL_SMTP_URL and form.is_valid():
-        if too_many := consume_or_429(page.request, action="manage_email", user=page.request.user):
+        too_many: HttpResponse | None = consume_or_429(page.request, action="manage_email", user=page.request.user)
+        if too_many:
             return too_many
         sent_to = form.cleaned_data["email"]
         email_change.ask(page.actor.member.user, sent_to, account_id=page.frame.account_id, now=timezone.now())
