@@ -77,13 +77,13 @@ def measure(bell: Bell) -> Iterator[Row]:
         say("delays")
         yield from delay_rows(bell)
         after = memory(serve.pid)
+    say("the queue")
+    yield rate_row("reports by batches of 500, with a delivery each", load.queue(bell))
+    yield from mail_rows(bell)
     say("the matrix")
     with bell.web():
         bell.wait_for_web()
         yield from matrix_rows(matrix.measure(bell))
-    say("the queue")
-    yield rate_row("reports by batches of 500, with a delivery each", load.queue(bell))
-    yield from mail_rows(bell)
     yield from memory_rows(at_rest, after)
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 from runbell.core.permissions import Permission, Role
 from runbell.core.runs import Outcome, RunState
 from runbell.server.db.models import Environment, Job, Project, Run, State
-from runbell.server.services import destinations, listings
+from runbell.server.services import listings, setting_lists
 from runbell.server.services.tokens import create_token
 from tests.server.people import NOW, Acme, acme
 
@@ -180,7 +180,7 @@ def test_every_field_filter_and_order_is_in_the_reference(shop: Acme) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/admin-api.md").read_text()
     shop.destination()
     fields = set(ask(shop, "notifications/")["data"][0])
-    fields |= {*destinations.FILTERS, *destinations.ORDERS}
+    fields |= {*setting_lists.FILTERS, *setting_lists.ORDERS}
     fields |= {
         name for each in (listings.PROJECTS, listings.ENVIRONMENTS, listings.JOBS, listings.RUNS) for name in (*each.filters, *each.orders)
     }

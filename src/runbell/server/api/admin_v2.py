@@ -16,7 +16,7 @@ from runbell.server.api import shapes
 from runbell.server.api.edge import TokenAuth, actor_of, read_json
 from runbell.server.api.envelope import Query, answer, install, listed, route
 from runbell.server.api.notification_body import DELETED, NotificationBody, expected_revision
-from runbell.server.services import access, destinations, listings
+from runbell.server.services import access, destinations, listings, setting_lists
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.destinations import Setting
 from runbell.server.services.listings import Listing, Window
@@ -41,8 +41,8 @@ def whoami(request: HttpRequest) -> JsonResponse:
 @route(router, "GET", f"{ACCOUNT}/notifications", summary="List notification settings")
 def list_notifications(request: HttpRequest, account_id: int) -> JsonResponse:
     actor, query = _actor(request, account_id), Query(request)
-    filters, window = query.filters(destinations.FILTERS), query.window()
-    page, settings = destinations.list_settings(actor, filters, window)
+    filters, window = query.filters(setting_lists.FILTERS), query.window()
+    page, settings = setting_lists.list_settings(actor, filters, window)
     return listed([shapes.notification(setting) for setting in settings], page.total, window, filters)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from runbell.channels.registry import channel
 from runbell.core.fields import BadField
@@ -19,19 +19,9 @@ from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services import audit, confirmations
 from runbell.server.services.access import Actor, NotAllowed, NotThere
-from runbell.server.services.listings import Page, Reads, Window, take
 from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
 
 EMAIL = "email"
-ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}
-FILTERS = {
-    "pk": (Reads.NUMBER, "pk"),
-    "state": (Reads.STATE, "state__in"),
-    "type": (Reads.NUMBER, "type"),
-    "user_id": (Reads.NUMBER, "user_id"),
-    "external_email": (Reads.TEXT, "external_email"),
-    "slack_channel_id": (Reads.TEXT, "slack_channel_id"),
-}
 
 
 class Taken(ValueError):
@@ -80,31 +70,9 @@ class Change:
     zone: str | None = None
 
 
-def list_settings(actor: Actor, filters: Mapping[str, Any], window: Window) -> tuple[Page[Destination], list[Setting]]:
-    """`filters`: a name of `FILTERS` → its value, read."""
-    rows = _visible(actor)
-    for name, value in filters.items():
-        rows = rows.filter(_condition(name, value))
-    page = take(rows, window, ORDERS)
-    boxes = boxes_of(row.pk for row in page.rows)
-    return page, [Setting(row, boxes[row.pk]) for row in page.rows]
-
-
-def _condition(name: str, value: Any) -> Q:
-    if name == "type":
-        return {1: Q(member__isnull=False), 4: Q(member__isnull=True)}.get(value, Q(pk__in=()))
-    if name == "user_id":
-        return Q(member__user=value) | Q(member__isnull=True, created_by__user=value)
-    if name == "external_email":
-        return Q(address__iexact=value) | Q(address_key=value.lower())
-    if name == "slack_channel_id":
-        return Q(pk__in=())  # nothing here is a Slack channel
-    return Q(**{FILTERS[name][1]: value})
-
-
 def setting_for(actor: Actor, destination_id: int) -> Setting:
     """A live setting. Raises `NotThere`."""
-    return _setting(_find(_visible(actor), destination_id))
+    return _setting(_find(visible_to(actor), destination_id))
 
 
 def add_member_email(user_id: int, change: Change, *, actor: Actor, now: datetime) -> Setting:
@@ -145,7 +113,7 @@ def save_setting(destination_id: int, change: Change, *, actor: Actor, now: date
             _move_external(destination, change, actor, now)
         raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
-        after = _setting(_find(_visible(actor), destination_id))
+        after = _setting(_find(visible_to(actor), destination_id))
         _record(after, "notifications.update", actor, now, before=was, after=_facts(after))
     return after
 
@@ -164,7 +132,7 @@ def delete_setting(destination_id: int, *, actor: Actor, now: datetime, revision
     return Setting(destination, Boxes())
 
 
-def _visible(actor: Actor) -> QuerySet[Destination]:
+def visible_to(actor: Actor) -> QuerySet[Destination]:
     """What these eyes may see: managers everything, others their own address."""
     if actor.token and actor.token.project_id:
         raise HeldToProject
@@ -183,7 +151,7 @@ def _find(rows: QuerySet[Destination], destination_id: int) -> Destination:
 
 def _locked(actor: Actor, destination_id: int, revision: int | None) -> Setting:
     """On PostgreSQL the row is locked; on SQLite the transaction has the whole database."""
-    destination = _find(_visible(actor).select_for_update(of=("self",)), destination_id)
+    destination = _find(visible_to(actor).select_for_update(of=("self",)), destination_id)
     if revision not in (None, destination.revision):
         raise Stale
     return _setting(destination)
@@ -235,7 +203,7 @@ def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor
         if destination.member_id is None:
             confirmations.begin(destination, actor=actor, now=now)
         _replace_boxes(destination, change, actor, now)
-        added = _setting(_find(_visible(actor), destination.pk))
+        added = _setting(_find(visible_to(actor), destination.pk))
         _record(added, "notifications.create", actor, now, after=_facts(added))
     return added
 
