@@ -34,7 +34,7 @@ class Acme:
             account=self.account,
             kind="email",
             member=self.members[role],
-            public_id=f"{self.account.pk}-{self._made}",
+            public_id=f"acct{self.account.pk:08}x{self._made:08}",
             created_at=NOW,
             updated_at=NOW,
         )
