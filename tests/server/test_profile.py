@@ -142,6 +142,15 @@ class TestAddress:
         entry = AuditEntry.objects.get(action="member.email")
         assert (entry.before, entry.after) == ({"address": "ada@acme.test"}, {"address": self.NEW})
 
+    def test_rules_of_an_external_address_become_the_members(self, shop: Acme, sure: Client) -> None:
+        external = shop.destination()
+        external.member, external.address, external.address_key = None, self.NEW, self.NEW
+        external.save()
+        shop.rule(external)
+        sure.post(self.ask(shop, sure))
+        destination = Rule.objects.get().destination
+        assert (destination.member, destination.address) == (shop.admin, "")
+
     def test_a_link_works_once(self, shop: Acme, sure: Client) -> None:
         link = self.ask(shop, sure)
         sure.post(link)

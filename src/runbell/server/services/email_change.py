@@ -12,9 +12,11 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
-from runbell.server.db.models import User
+from runbell.server.db.models import Member, User
 from runbell.server.services import account_letters
+from runbell.server.services.access import Actor
 from runbell.server.services.account_mail import queue
+from runbell.server.services.joining import adopt_external
 from runbell.server.services.sign_ins import record_for_person
 
 SALT = "runbell.email-change"
@@ -54,7 +56,10 @@ def address_of(user: User, token: str) -> str:
 
 
 def confirm(user: User, token: str, *, account_id: int, now: datetime) -> str:
-    """The address that is now theirs; rules stay, since they point to the member. Raises `Void`; then nothing has changed."""
+    """The address that is now theirs. Rules stay, since they point to the member, and those of an external address like it join them.
+
+    Raises `Void`; then nothing has changed.
+    """
     old = user.email
     try:
         with transaction.atomic():
@@ -63,6 +68,8 @@ def confirm(user: User, token: str, *, account_id: int, now: datetime) -> str:
             locked.email = new
             locked.save(update_fields=["email"])
             record_for_person(locked, "member.email", now=now, before={"address": old}, after={"address": new})
+            for member in Member.objects.select_related("account", "user").filter(user=locked, is_active=True):
+                adopt_external(member, now=now, actor=Actor(member))
             queue(account_letters.compose("email.changed", locked, to=old, now=now, new=new), account_id=account_id, now=now)
     except IntegrityError:  # somebody else took it meanwhile
         raise Void from None

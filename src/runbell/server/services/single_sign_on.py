@@ -10,8 +10,8 @@ from django.db import transaction
 
 from runbell.core.fields import trim_name
 from runbell.core.permissions import Role
-from runbell.server.db.models import Account, Member, User
-from runbell.server.services import audit
+from runbell.server.db.models import Account, User
+from runbell.server.services.joining import join
 
 
 class Refused(PermissionError):
@@ -58,8 +58,5 @@ def _join(email: str, name: str, now: datetime) -> User:
     user = User(email=email, name=trim_name(name, 200), language=account.language, zone=account.zone, created_at=now)
     user.set_unusable_password()
     user.save()
-    Member.objects.create(account=account, user=user, role=offered.role, created_at=now)
-    audit.record(
-        account=account, actor=None, action="member.add", subject=email, now=now, after={"role": offered.role.value, "through": "sso"}
-    )
+    join(account, user, offered.role, action="member.add", now=now, through="single sign-on")
     return user

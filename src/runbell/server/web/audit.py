@@ -106,6 +106,7 @@ FIELDS = {
 }
 MOMENTS = frozenset({"paused_until", "expires_at"})
 THROUGH = {
+    "single sign-on": gettext_lazy("by single sign-on"),
     "invitation link": gettext_lazy("by the link of an invitation"),
     "unsubscribe link": gettext_lazy("by an unsubscribe link"),
     "confirmation link": gettext_lazy("by the link in the mail that asked"),
