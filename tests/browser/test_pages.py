@@ -20,7 +20,7 @@ def test_the_table_has_every_page() -> None:
 @pytest.mark.parametrize("row", PAGES, ids=lambda row: row.route)
 def test_page(row: Row, language: str, page_as: PageAs, furnished: People, stage: Stage) -> None:
     page = page_as(reader(row), language=language, of=furnished)
-    page.goto(row.url(stage.values(row.route)))
+    page.goto(row.url(furnished.desk.do(lambda: stage.values(row.route))))
     look(page)
 
 
