@@ -30,7 +30,7 @@ def test_a_mail_is_read_in_the_mailbox(page_as: PageAs, people: People, language
     people.wait_for_mail()
     page = page_as(Role.ACCOUNT_ADMIN, language=language)
     page.goto(people.path())
-    page.get_by_role("link", name=say("Mailbox")).click()
+    page.get_by_role("link", name=say("Mailbox"), exact=True).click()
     expect(page.get_by_role("link", name="nightly")).to_have_count(1)
     expect(page.frame_locator("iframe").get_by_text('Referenced column "amount" not found', exact=True)).to_be_visible()
     page.get_by_role("link", name=say("Headers")).click()

@@ -63,6 +63,7 @@ def test_a_session_that_ends_in_the_middle_of_an_edit_loses_no_work(page_as: Pag
     steps.page.context.clear_cookies(name="runbell_session")
     steps.page.get_by_role("button", name="Save", exact=True).click()
     sign_in(steps.page, people.address("dana"))
+    steps.page.get_by_role("button", name="Bring them back").click()
     expect(steps.box("nightly", Outcome.FAILED)).to_be_checked()
     steps.save()
     assert people.rules(Role.DEVELOPER) == 1

@@ -42,7 +42,7 @@ def test_from_signing_in_to_undoing(page_as: PageAs, people: People, jobs: Jobs)
     assert jobs.run("nightly", "Production", "model_error_skipped") == 1
     assert (people.mails("ada"), people.mails("pager@partner.example")) == (["nightly failed"], ["nightly failed"])
 
-    page.get_by_role("link", name="Mailbox").click()
+    page.get_by_role("link", name="Mailbox", exact=True).click()
     page.locator(".mails").get_by_role("link", name=people.address("ada")).click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="nightly")).to_be_visible()
     page.get_by_role("link", name="in the text").click()
