@@ -1,6 +1,7 @@
 """Every request that writes rules, and whose rules each role may write with it: tested in test_rule_writers.py, told in permissions.md."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from runbell.core.permissions import Action, Permission, Role, may
-from runbell.server.db.models import Destination
+from runbell.server.db.models import Destination, Environment, Job
 from runbell.server.services.tokens import create_token
 from tests.server.people import NOW, Acme
 
@@ -86,9 +87,24 @@ def delete_by_state(attempt: Attempt) -> HttpResponse:
     return attempt.api("POST", f"{attempt.destination.pk}/", attempt.boxes | {"state": 2})
 
 
+def copy(attempt: Attempt) -> HttpResponse:
+    """To another environment with a job of that name; the preview has the button that copies."""
+    shop, own = attempt.shop, attempt.destination
+    assert own
+    there = Environment.objects.create(account=shop.account, project=shop.job.environment.project, name="Staging", created_at=NOW)
+    Job.objects.create(account=shop.account, environment=there, name=shop.job.name, created_at=NOW)
+    places = {"what": "environment", "environment": shop.job.environment_id, "to_environment": there.pk}
+    form = places | {"to": f"m{own.member_id}" if own.member_id else own.pk}
+    url, client = f"/a/{shop.account.pk}/settings/notifications/copy", Client()
+    client.force_login(shop.members[attempt.role].user)
+    found = re.search(r'name="expect" value="(\w+)"', client.post(url, form).content.decode())
+    return client.post(url, form | {"step": "copy", "expect": found[1] if found else ""})  # type: ignore[return-value]
+
+
 WRITERS = (
     Writer("API: create (`POST …/notifications/`)", create, makes=True),
     Writer("API: update (`POST …/notifications/{id}/`)", update),
     Writer("API: delete (`DELETE …/notifications/{id}/`)", delete, own=Action.UNSUBSCRIBE_SELF),
     Writer("API: delete (`POST …` with `state: 2`)", delete_by_state, own=Action.UNSUBSCRIBE_SELF),
+    Writer("Page: copy settings", copy, own=Action.SET_ANY_NOTIFICATIONS),
 )

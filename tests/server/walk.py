@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Delivery, Destination, Invitation, Job, MailboxItem, Member, Run, State, Token
+from runbell.server.db.models import Delivery, Destination, Invitation, Job, MailboxItem, Member, Run, SettingsCopy, State, Token
 from runbell.server.services.invitation_links import join_url
 from runbell.server.services.invitations import invite
 from runbell.server.services.link_tokens import link_token
@@ -158,6 +158,8 @@ ROWS = (
     Row("a/<int:account_id>/settings/notifications/preview/html", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/settings/notifications/test", Action.SET_OWN_NOTIFICATIONS, POST=302),
     Row("a/<int:account_id>/settings/notifications/test/<int:delivery_id>", Action.SEE_DELIVERIES, GET=200),
+    Row("a/<int:account_id>/settings/notifications/copy", Action.SET_ANY_NOTIFICATIONS, GET=200, POST=200, data={"everybody": "1"}),
+    Row("a/<int:account_id>/settings/notifications/copy/<int:copy_id>/undo", Action.SET_ANY_NOTIFICATIONS, POST=302),
     # The member's own profile.
     Row("a/<int:account_id>/settings/profile", Open.MEMBERS, GET=200, POST=302, data={"language": "ru", "zone": "UTC", "theme": "dark"}),
     Row("a/<int:account_id>/settings/profile/email", Open.MEMBERS, GET=302, POST=302),  # to the password first
@@ -268,6 +270,8 @@ class Stage:
     external: Destination
     twin: Job  # another one beside the shop's
     gone: Job  # deleted just now
+    copied: SettingsCopy
+    service_token: Token
 
     def values(self, route: str) -> dict[str, Any]:
         account, job = self.shop.account, self.shop.job
@@ -281,7 +285,7 @@ class Stage:
             "environment_id": job.environment_id,
             "run_id": self.run.pk,
             "item_id": self.item.pk,
-            "token_id": Token.objects.get(account=account, name="ci").pk,
+            "token_id": self.service_token.pk,
             "destination_id": self.external.pk,
             "public_id": public_id,
             "session_id": 1,
@@ -292,6 +296,7 @@ class Stage:
             "invitation_id": Invitation.objects.get().pk,
             "rest": "nothing",
             "kind": "job",
+            "copy_id": self.copied.pk,
             "place_id": self.gone.pk if route.endswith("/restore") else job.pk,
             "twin_id": self.twin.pk,
             "key": keys.get(kind, self.external.pk),
@@ -327,8 +332,9 @@ def set_stage(shop: Acme) -> Stage:
         at=now,
     )
     twin, gone = (Job.objects.create(account=shop.account, environment=shop.job.environment, name=name, created_at=now) for name in "tg")
+    copied = SettingsCopy.objects.create(account=shop.account, member=shop.admin, at=now)
     Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
-    return Stage(shop, run, item, external, twin, gone)
+    return Stage(shop, run, item, external, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
 
 
 def routes() -> set[str]:

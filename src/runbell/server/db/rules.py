@@ -12,7 +12,7 @@ from runbell.server.db.models import Rule
 Row = tuple[int | None, int | None, str]  # job, environment, outcome
 
 
-def add_rules(destination_id: int, rows: Iterable[Row], *, set_by: int, set_at: datetime) -> None:
+def add_rules(destination_id: int, rows: Iterable[Row], *, set_by: int | None, set_at: datetime) -> None:
     """One statement. A rule that is there stays as it is."""
     at = connection.ops.adapt_datetimefield_value(set_at)
     sql = f"""

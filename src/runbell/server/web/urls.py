@@ -5,6 +5,7 @@ from django.urls import include, path
 from runbell.server.web import (
     addresses,
     audit,
+    copies,
     deliveries,
     email_notifications,
     externals,
@@ -51,6 +52,8 @@ _account = [
     path("settings/notifications/test/<int:delivery_id>", preview.test_result, name="test_result"),
     path("settings/notifications/lift", addresses.lift, name="lift"),
     path("settings/notifications/confirmation", addresses.ask_again, name="ask_again"),
+    path("settings/notifications/copy", copies.copy, name="copy_settings"),
+    path("settings/notifications/copy/<int:copy_id>/undo", copies.undo, name="copy_undo"),
     path("settings/profile", profile.profile, name="profile"),
     path("settings/profile/email", profile.change_email, name="change_email"),
     path("settings/profile/theme", profile.theme, name="theme"),

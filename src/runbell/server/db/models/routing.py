@@ -97,7 +97,8 @@ class Unsubscription(models.Model):
 class SettingsCopy(models.Model):
     """What one copying of settings changed, kept so that it can be undone for 24 hours.
 
-    `before`: destination id → {"revision": as the copy left it, "rules": [[job, environment, outcome, set_by], …] as they were}.
+    `before`: destination id → {"revision": as the copy left it, "rules": [[job, environment, outcome, set_by], …] that it removed,
+    "added": [[job, environment, outcome], …]}.
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
