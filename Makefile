@@ -80,6 +80,10 @@ locale: setup ## Bring the message catalogues up to what the sources say, and co
 	$(RUN)/python tools/catalogues.py update
 	$(RUN)/python tools/catalogues.py compile
 
+docs: setup .venv-dbt/.ready $(CHROMIUM) ## Write what is generated: the table of permissions, and the README's pictures from the demo.
+	$(RUN)/python -m tools.permissions
+	$(RUN)/python -m tools.screenshots
+
 pictures: setup ## Take the pictures of the mails in docs/images anew.
 	$(RUN)/python -m tools.pictures
 
