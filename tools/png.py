@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = 256
+HARDLY = 24  # squared distance that nobody sees
 
 
 def shrink(png: bytes) -> bytes:
@@ -16,7 +17,7 @@ def shrink(png: bytes) -> bytes:
     if depth != 8 or kind not in (2, 6) or interlace:
         raise ValueError("not a screenshot as Chromium takes them")
     rows = list(_rows(zlib.decompress(chunks[b"IDAT"]), width, height, 3 if kind == 2 else 4))
-    palette = [colour for colour, _ in Counter(pixel for row in rows for pixel in row).most_common(COLOURS)]
+    palette = _palette(Counter(pixel for row in rows for pixel in row))
     index = {colour: number for number, colour in enumerate(palette)}
     lines = b"".join(b"\0" + bytes(_number(pixel, index, palette) for pixel in row) for row in rows)
     head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
@@ -26,10 +27,23 @@ def shrink(png: bytes) -> bytes:
     )
 
 
+def _palette(counted: Counter[bytes]) -> list[bytes]:
+    """The most common colours, but none that is hardly another: shades of one must not crowd out a small red mark."""
+    palette: list[bytes] = []
+    for colour, _ in counted.most_common():
+        if len(palette) < COLOURS and all(_distance(colour, known) > HARDLY for known in palette):
+            palette.append(colour)
+    return palette
+
+
+def _distance(one: bytes, other: bytes) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+
+
 def _number(pixel: bytes, index: dict[bytes, int], palette: list[bytes]) -> int:
     """The colour's place in the palette; a rare shade takes the nearest."""
     if pixel not in index:
-        index[pixel] = min(range(len(palette)), key=lambda number: sum((a - b) ** 2 for a, b in zip(pixel, palette[number], strict=True)))
+        index[pixel] = min(range(len(palette)), key=lambda number: _distance(pixel, palette[number]))
     return index[pixel]
 
 

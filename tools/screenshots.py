@@ -7,6 +7,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,14 @@ def pictures(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
     account = f"{shop.url}/a/{shop.account}"
     page.goto(f"{account}/")
     yield "home", page.screenshot()
+    page.goto(f"{account}/settings/notifications/email?edit=1")
+    environment = page.get_by_label("Environment", exact=True)
+    page.goto(
+        f"{account}/settings/notifications/email?edit=1&env={environment.locator('option', has_text='Production').get_attribute('value')}"
+    )
+    for box in ("nightly: Succeeds", "hourly payments: Is canceled", "customer 360: Warns"):
+        page.get_by_role("checkbox", name=box).check()
+    yield "choose", page.screenshot()
     page.goto(f"{account}/")
     page.locator("#failing ~ *, section").get_by_role("link", name="weekly revenue").first.click()
     yield "run", page.screenshot()
@@ -69,6 +78,25 @@ def pictures(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
     page.get_by_role("link", name="weekly revenue").click()
     page.frame_locator("iframe").get_by_text("weekly revenue").first.wait_for()
     yield "mailbox", page.screenshot()
+
+
+PLACES = (
+    *("", "jobs/1", "runs/1", "deliveries", "mailbox"),
+    *(f"settings/notifications/{name}" for name in ("email", "email?edit=1", "mine", "copy", "preview")),
+    *(f"settings/{name}" for name in ("profile", "sign-in", "members", "jobs", "tokens", "audit", "mail")),
+)
+
+
+def everything(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
+    """Every page that needs nothing but to be opened."""
+    for place in PLACES:
+        page.goto(f"{shop.url}/a/{shop.account}/{place}")
+        name = re.sub(r"\W+", "-", place) or "home"
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+            for width in (1280, 360):
+                page.set_viewport_size({"width": width, "height": 860})
+                yield f"{name}-{width}-{theme}", page.screenshot(full_page=True)
 
 
 def signed_in(browser: Browser, shop: Shop) -> Page:
@@ -85,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--browser", default="/usr/bin/chromium")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--all", type=Path, metavar="DIRECTORY")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with demo(is_once=True) as shop:
@@ -92,8 +121,13 @@ def main() -> None:
         people(shop)
         with sync_playwright() as playwright:  # not before: it leaves an event loop in which Django refuses its database
             browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
-            for name, png in pictures(signed_in(browser, shop), shop):
+            page = signed_in(browser, shop)
+            for name, png in pictures(page, shop):
                 (options.out / f"{name}.png").write_bytes(shrink(png))
+            if options.all:
+                options.all.mkdir(parents=True, exist_ok=True)
+                for name, png in everything(page, shop):
+                    (options.all / f"{name}.png").write_bytes(png)
             browser.close()
 
 
