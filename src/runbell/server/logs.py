@@ -1,13 +1,17 @@
 """Logs: one line per event on stderr, every value masked; tracebacks never print local variables, which hold mails."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from runbell.core.redact import redact
+from runbell.core.redact import HIDDEN, redact
+
+# Paths of ours whose end lets somebody in, or acts for an address; Django logs the path of every request that it refuses.
+_LINK = re.compile(r"(/(?:u/[^/\s]+/\d+|join/\d+|confirm/[^/\s]+|account/email|account/password/reset/key)/)[^/\s]+")
 
 
 def set_up(level: str) -> None:
@@ -31,9 +35,13 @@ def set_up(level: str) -> None:
 
 def mask(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: no secret that we can recognise reaches a line."""
-    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: _masked(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _masked_record(record: logging.LogRecord) -> bool:
-    record.msg, record.args = redact(record.getMessage()), None
+    record.msg, record.args = _masked(record.getMessage()), None
     return True
+
+
+def _masked(text: str) -> str:
+    return _LINK.sub(rf"\1{HIDDEN}", redact(text))
