@@ -14,13 +14,13 @@ from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.messages.reasons import reason
 from runbell.server.db.models import AuditEntry, Delivery, Destination, Job, MailboxItem, Receipt
+from runbell.server.environment import switch
 from runbell.server.services import confirmations
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.destinations import Change, add_external_email, save_setting
 from runbell.server.services.hearing import able
 from runbell.server.services.limits import TooMany
 from runbell.server.services.trust import awaits_confirmation, is_trusted, unconfirmed
-from runbell.server.settings import switch
 from tests.server.people import NOW, Acme, acme
 from tests.server.test_pages import make_run, sign_in
 

@@ -8,9 +8,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from runbell.core.permissions import Role
+from runbell.server.environment import read
 from runbell.server.services.mail_check import ways
 from runbell.server.services.single_sign_on import welcome
-from runbell.server.settings import read
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -1,9 +1,5 @@
-"""Every setting of the server: one table, read here and nowhere else; and Django's settings made from it."""
+"""Django's settings, made from the environment."""
 
-import os
-import secrets
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -13,142 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from runbell import __version__
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable. A secret can also come from a file named by `<name>_FILE`."""
-
-    name: str
-    default: str
-    help: str
-    is_secret: bool = False
-
-
-SETTINGS = (
-    Setting("RUNBELL_HOME", "", "Directory of the database, keys and locks. Default: $XDG_DATA_HOME/runbell or ~/.local/share/runbell."),
-    Setting("RUNBELL_DATABASE_URL", "", "postgresql://user:password@host/name, or empty for SQLite under RUNBELL_HOME.", is_secret=True),
-    Setting("RUNBELL_BIND", "127.0.0.1:8484", "Address and port the web server listens on."),
-    Setting("RUNBELL_PUBLIC_URL", "", "The URL people use, for links in messages. Default: http:// and RUNBELL_BIND."),
-    Setting(
-        "RUNBELL_SECRET_KEY",
-        "",
-        "Signs sessions and links. Generated into RUNBELL_HOME when absent. Comma list: the first signs.",
-        is_secret=True,
-    ),
-    Setting(
-        "RUNBELL_ENCRYPTION_KEYS",
-        "",
-        "Fernet keys for secrets at rest, comma list: the first encrypts. Generated when absent.",
-        is_secret=True,
-    ),
-    Setting(
-        "RUNBELL_SMTP_URL", "", "smtp://, smtp+starttls:// or smtps://user:password@host:port. Empty: the built-in mailbox.", is_secret=True
-    ),
-    Setting("RUNBELL_MAIL_FROM", "Runbell <runbell@localhost>", "The From of every mail."),
-    Setting("RUNBELL_LOST_RUN_AFTER", "24h", "A started run without an end fails after this time."),
-    Setting("RUNBELL_MAX_AGE", "24h", "A delivery that could not be sent for this long is dead."),
-    Setting("RUNBELL_CONFIRM_EXTERNAL", "off", "on: an external address gets nothing before its holder opens a link and confirms. Or off."),
-    Setting(
-        "RUNBELL_CONFIRM_EXTERNAL_TRUSTED",
-        "pagerduty.com, teams.ms",
-        "Comma list of domains, with all below them, whose addresses need no confirming.",
-    ),
-    Setting(
-        "RUNBELL_TRUSTED_PROXIES",
-        "0",
-        "How many proxies stand before the server and add to X-Forwarded-For: limits then count real addresses.",
-    ),
-    Setting("RUNBELL_OIDC_URL", "", "Issuer of an OpenID Connect provider, for single sign-on: docs/howto/single-sign-on.md."),
-    Setting("RUNBELL_OIDC_CLIENT_ID", "", "What the provider calls Runbell."),
-    Setting("RUNBELL_OIDC_CLIENT_SECRET", "", "The secret of that client.", is_secret=True),
-    Setting("RUNBELL_OIDC_NAME", "Single sign-on", "The button's label."),
-    Setting(
-        "RUNBELL_OIDC_CREATE",
-        "off",
-        "Where an unknown person with a verified address becomes a member: account id and role, as 1:viewer. Or off.",
-    ),
-    Setting("RUNBELL_PASSWORD_SIGN_IN", "on", "off: people sign in by single sign-on alone. Or on."),
-    Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
-    Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
-    Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
-    Setting("RUNBELL_TIME_SCALE", "1", "Shrinks retry, lease and lost-run times; for tests."),
-    Setting("RUNBELL_DEBUG", "0", "1 shows tracebacks in the browser; for development alone."),
-)
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
-
-
-def read(name: str) -> str:
-    """The value of one setting: the variable, for secrets the file named by `<name>_FILE`, or the default."""
-    setting = _BY_NAME[name]
-    path = os.environ.get(f"{name}_FILE") if setting.is_secret else None
-    if path:
-        try:
-            return Path(path).read_text().strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
-    return os.environ.get(name, setting.default).strip()
-
-
-def span(name: str) -> timedelta:
-    """A time such as `90s`, `15m`, `24h` or `7d`."""
-    value = read(name)
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    try:
-        return timedelta(**{units[value[-1:]]: float(value[:-1])})
-    except (KeyError, ValueError):
-        raise ImproperlyConfigured(f"{name}: {value!r} is not a time like 90s, 15m, 24h or 7d") from None
-
-
-def switch(name: str) -> bool:
-    value = read(name).lower()
-    if value not in ("on", "off"):
-        raise ImproperlyConfigured(f"{name}: {value!r} is neither on nor off")
-    return value == "on"
-
-
-def words(name: str) -> list[str]:
-    """A comma list, in lower case."""
-    return [word for part in read(name).lower().split(",") if (word := part.strip())]
-
-
-def number(name: str, low: float) -> float:
-    try:
-        value = float(read(name))
-    except ValueError:
-        raise ImproperlyConfigured(f"{name}: {read(name)!r} is not a number") from None
-    if value < low:
-        raise ImproperlyConfigured(f"{name}: must be at least {low}")
-    return value
-
-
-def home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(read("RUNBELL_HOME") or f"{base}/runbell").expanduser().absolute()
-
-
-def key_file(path: Path) -> str:
-    """The key kept in `path`; made on first use, readable by its owner alone. Two processes starting at once agree on one."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48) if path.name == "secret_key" else _fernet_key())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
-
-
-def _fernet_key() -> str:
-    from cryptography.fernet import Fernet
-
-    return Fernet.generate_key().decode()
+from runbell.server.environment import choice, home, key_file, number, read, span, switch, words
 
 
 def database(url: str, home: Path) -> dict[str, Any]:
@@ -201,6 +62,13 @@ RUNBELL_LOST_RUN_AFTER = span("RUNBELL_LOST_RUN_AFTER") * RUNBELL_TIME_SCALE
 RUNBELL_MAX_AGE = span("RUNBELL_MAX_AGE")
 RUNBELL_CONFIRM_EXTERNAL = switch("RUNBELL_CONFIRM_EXTERNAL")
 RUNBELL_CONFIRM_EXTERNAL_TRUSTED = [name.lstrip("@.") for name in words("RUNBELL_CONFIRM_EXTERNAL_TRUSTED")]
+RUNBELL_SLACK_CLIENT_ID = read("RUNBELL_SLACK_CLIENT_ID")
+RUNBELL_SLACK_CLIENT_SECRET = read("RUNBELL_SLACK_CLIENT_SECRET")
+RUNBELL_SLACK_SIGNING_SECRET = read("RUNBELL_SLACK_SIGNING_SECRET")
+RUNBELL_SLACK_URL = read("RUNBELL_SLACK_URL").rstrip("/")
+RUNBELL_SLACK_API_URL = read("RUNBELL_SLACK_API_URL").rstrip("/") + "/"
+RUNBELL_SLACK_REQUIRE = choice("RUNBELL_SLACK_REQUIRE", ("owner", "admin", "any"))
+RUNBELL_SLACK_DIGEST_AFTER = int(number("RUNBELL_SLACK_DIGEST_AFTER", 0))
 RUNBELL_LOG_LEVEL = read("RUNBELL_LOG_LEVEL").lower()
 RUNBELL_WEB_THREADS = int(number("RUNBELL_WEB_THREADS", 1))
 
