@@ -33,6 +33,14 @@ class DeliveryState(StrEnum):
 PENDING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.WAITING)
 
 
+class Ends(StrEnum):
+    """How far a refusal reaches beyond its message."""
+
+    NOTHING = "nothing"
+    DESTINATION = "destination"  # an archived Slack channel
+    INSTALLATION = "installation"  # a revoked token: everything that is sent through it
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The provider took it. `provider_id` is what the provider calls it."""
@@ -42,19 +50,27 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now. `after` is the provider's own wish. `is_transport`: the way itself is down, so the lane pauses and no attempt is used up."""
+    """Not now. `after` is the provider's own wish.
+
+    `is_transport`: the way itself is down, so the lane pauses. `is_busy`: this one destination is to be left alone for `after`, and the
+    others are not. Neither uses up an attempt. `is_lost`: the message went out and no answer came, so it may have arrived; a provider
+    that cannot tell repeats apart gets it once more at most.
+    """
 
     because: Because
     after: timedelta | None = None
     is_transport: bool = False
+    is_busy: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Never. `is_refusal`: the destination itself is at fault, not this message."""
+    """Never. `is_refusal`: the destination itself is at fault, not this message. `ends`: what is of no use any more by this one answer."""
 
     because: Because
     is_refusal: bool = False
+    ends: Ends = Ends.NOTHING
 
 
 Verdict = Sent | Retry | Dead

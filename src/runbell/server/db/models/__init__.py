@@ -5,6 +5,7 @@ from runbell.server.db.models.deliveries import Attempt, Delivery, MailboxItem, 
 from runbell.server.db.models.jobs import Environment, EnvironmentAlias, Job, JobAlias, Project, ProjectAlias, State
 from runbell.server.db.models.routing import Destination, Rule, SettingsCopy, Unsubscription
 from runbell.server.db.models.runs import Node, Run, RunKey, Step
+from runbell.server.db.models.slack import SlackApp, SlackChannel, SlackLink, SlackWorkspace
 
 __all__ = [
     "Account",
@@ -28,6 +29,10 @@ __all__ = [
     "Run",
     "RunKey",
     "SettingsCopy",
+    "SlackApp",
+    "SlackChannel",
+    "SlackLink",
+    "SlackWorkspace",
     "State",
     "Step",
     "Token",

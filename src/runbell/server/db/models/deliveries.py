@@ -55,6 +55,7 @@ class Delivery(models.Model):
     last_because = models.JSONField(null=True)  # what the last try ran into
     attempts = models.PositiveSmallIntegerField(default=0)
     resends = models.PositiveSmallIntegerField(default=0)
+    folded_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="folded")  # the digest that tells it
     due_at = models.DateTimeField()
     claim = models.CharField(max_length=32, blank=True)
     provider_id = models.CharField(max_length=200, blank=True)

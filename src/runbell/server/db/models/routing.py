@@ -9,6 +9,7 @@ from runbell.core.runs import Outcome
 from runbell.server.db.fields import EncryptedTextField
 from runbell.server.db.models.accounts import Account, Member
 from runbell.server.db.models.jobs import Environment, Job, State
+from runbell.server.db.models.slack import SlackLink
 
 OUTCOMES = [(word.value, word.value) for word in Outcome]
 
@@ -22,8 +23,9 @@ class Destination(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="destinations")
     kind = models.CharField(max_length=16)
     member = models.ForeignKey(Member, on_delete=models.CASCADE, null=True, related_name="destinations")
-    address = models.CharField(max_length=320, blank=True)  # external: as typed
-    address_key = models.CharField(max_length=320, blank=True)  # external: how two spellings are known to be one
+    link = models.ForeignKey(SlackLink, on_delete=models.SET_NULL, null=True, related_name="destinations")  # through which it is sent
+    address = models.CharField(max_length=320, blank=True)  # external: as typed; Slack: #name as last seen
+    address_key = models.CharField(max_length=320, blank=True)  # how two spellings are known to be one; Slack: <team>:<channel id>
     settings = models.JSONField(default=dict)
     secret = EncryptedTextField(blank=True)
     language = models.CharField(max_length=8, blank=True)  # empty: the member's, else the account's
@@ -37,7 +39,7 @@ class Destination(models.Model):
     refusals = models.PositiveSmallIntegerField(default=0)  # in a row, for good; any success ends the row
     trouble_told_at = models.DateTimeField(null=True)  # when its owner was told of the present trouble: once
     confirmed_at = models.DateTimeField(null=True)  # external: its holder said yes, where RUNBELL_CONFIRM_EXTERNAL asks
-    next_at = models.DateTimeField(null=True)  # the next free rate slot, shared by all workers
+    next_at = models.DateTimeField(null=True)  # nothing goes there before: pace and Retry-After, shared by all workers
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
