@@ -73,14 +73,15 @@ class Session:
         if self._is_content and self._buffer.endswith(END):
             self._take()
         elif not self._is_content and self._buffer.endswith(b"\r\n"):
-            self._command(self._buffer.decode())
+            lines = self._buffer.decode().splitlines()
+            self._buffer.clear()
+            self.connection.sendall(b"".join(map(self._answer, lines)))
         return bool(data)
 
-    def _command(self, line: str) -> None:
-        self._buffer.clear()
+    def _answer(self, line: str) -> bytes:
         verb, answer = line[:4].upper(), b"250 2.0.0 ok\r\n"
         if verb == "EHLO":
-            answer = b"250-sink\r\n250 8BITMIME\r\n"
+            answer = b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
         elif verb == "MAIL":
             self._sender = line.partition("<")[2].partition(">")[0]
         elif verb == "RCPT":
@@ -89,7 +90,7 @@ class Session:
             self._data_at, self._is_content, answer = time.monotonic(), True, b"354 go on\r\n"
         elif verb == "QUIT":
             answer = b"221 2.0.0 bye\r\n"
-        self.connection.sendall(answer)
+        return answer
 
     def _take(self) -> None:
         self._mails.add(self._sender, self._recipient, bytes(self._buffer[: -len(END) + 2]), self._data_at)

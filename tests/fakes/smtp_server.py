@@ -67,7 +67,7 @@ class SmtpServer:
     """`say(point, reply, …)` queues what it answers next at a point, `always` what it answers from now on; else all is well.
     `refuse` is about one address.
 
-    `wait_for(n)` returns once `n` mails are there. `credentials`: a user and password it insists on.
+    `pipelines`: it offers to take several commands at once (RFC 2920). `wait_for(n)` returns once `n` mails are there. `credentials`: a user and password it insists on.
     """
 
     def __init__(
@@ -79,13 +79,14 @@ class SmtpServer:
         credentials: tuple[str, str] | None = None,
         record: Path | None = None,
         keeps: bool = True,
+        pipelines: bool = False,
     ) -> None:
         self.mails: list[Mail] = []
         self.commands: list[str] = []
         self.sessions = 0
         self._tls, self._is_implicit_tls, self._credentials = tls, is_implicit_tls, credentials
         self._record = record.open("a") if record else None
-        self._keeps = keeps
+        self._keeps, self._pipelines = keeps, pipelines
         self._next: dict[str, deque[str]] = defaultdict(deque)
         self._always: dict[str, str] = {}
         self._refused: dict[str, str] = {}
@@ -210,13 +211,17 @@ class SmtpServer:
             case "MAIL" if self._credentials and not session.is_signed_in:
                 session.connection.sendall(b"530 5.7.0 Authentication required\r\n")
             case "MAIL":
-                session.sender, session.recipients = _address(rest), []
-                self._answer(session, "mail")
+                is_taken = self._answer(session, "mail") < 300
+                session.sender, session.recipients = _address(rest) if is_taken else "", []
+            case "RCPT" if not session.sender:
+                session.connection.sendall(b"503 5.5.1 MAIL first\r\n")
             case "RCPT" if reply := self._refused.get(_address(rest)):
                 session.connection.sendall(reply.encode() + b"\r\n")
             case "RCPT":
                 if self._answer(session, "rcpt") < 300:
                     session.recipients.append(_address(rest))
+            case "DATA" if not (session.recipients or self._next["data"]):
+                session.connection.sendall(b"554 5.5.1 nobody to send it to\r\n")
             case "DATA":
                 if self._answer(session, "data") == 354:
                     self._take(session)
@@ -231,6 +236,7 @@ class SmtpServer:
     def _capabilities(self, session: Session) -> str:
         offered = ["sink.test", "8BITMIME", "ENHANCEDSTATUSCODES"]
         offered += ["STARTTLS"] if self._tls and not session.is_secure else []
+        offered += ["PIPELINING"] if self._pipelines else []
         offered += ["AUTH PLAIN LOGIN"] if self._credentials else []
         return "\r\n".join([*(f"250-{word}" for word in offered[:-1]), f"250 {offered[-1]}"])
 
@@ -264,6 +270,9 @@ class SmtpServer:
         lines = []
         while (line := self._line(session)) != b".\r\n":
             lines.append(line.removeprefix(b"."))
+        if not session.recipients:
+            session.connection.sendall(b"554 5.5.1 nobody to send it to\r\n")
+            return
         mail = Mail(session.sender, tuple(session.recipients), b"".join(lines), session.number)
         replies = self._next["message"]
         reply = replies[0] if replies else self._always.get("message", "250")

@@ -63,10 +63,11 @@ class ToldConnection(SmtpConnection):
             self._hear(Heard(Stage.SIGNED_IN, relay.user))
         return smtp
 
-    def _say(self, smtp: smtplib.SMTP, command: str, words: str = "") -> Reply:
-        reply = super()._say(smtp, command, words)
-        if reply.code < 400 and command in _COMMANDS:
-            self._hear(Heard(_COMMANDS[command], _spelled(reply)))
+    def _reply(self, smtp: smtplib.SMTP, command: str) -> Reply:
+        reply = super()._reply(smtp, command)
+        stage = _COMMANDS.get(command[:4])
+        if reply.code < 400 and stage:
+            self._hear(Heard(stage, _spelled(reply)))
         return reply
 
 

@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from runbell.core.because import Because
@@ -38,8 +39,9 @@ class Reply:
         return Because(code, {name: value for name, value in params.items() if value})
 
 
-def read_reply(code: int, words: bytes, secrets: Iterable[str] = ()) -> Reply:
-    """The enhanced code stands before every line of an answer; it is told once."""
+@lru_cache(maxsize=64)
+def read_reply(code: int, words: bytes, secrets: tuple[str, ...] = ()) -> Reply:
+    """The enhanced code stands before every line of an answer; it is told once. A relay says the same few words to every message."""
     lines = words.decode("utf-8", "replace").splitlines()
     found = _ENHANCED.match(lines[0]) if lines else None
     said = " ".join(_ENHANCED.sub("", line.strip(), count=1) if _ENHANCED.match(line) else line for line in lines)

@@ -2,8 +2,10 @@
 
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from socket import create_server, socket
 
 import pytest
 import trustme
@@ -32,9 +34,9 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
+@pytest.fixture(params=[False, True], ids=["one_by_one", "pipelined"])
+def server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
+    with SmtpServer(pipelines=request.param) as server:
         yield server
 
 
@@ -71,6 +73,47 @@ def test_one_connection_carries_many(server: SmtpServer, connection: SmtpConnect
         assert isinstance(connection.send({"address": f"m{number}@acme.test"}, PAYLOAD, f"{number}.0"), Sent)
     assert [mail.session for mail in server.wait_for(20)] == [1] * 20
     assert server.commands.count("ehlo runbell.acme.test") == 1
+
+
+def test_a_relay_that_pipelines_gets_the_commands_at_once() -> None:
+    """It says nothing before it has all three: commands sent one by one would wait for ever."""
+    with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(_hear_three, listener)
+        connection = SmtpConnection(transport(f"smtp://127.0.0.1:{listener.getsockname()[1]}"), clock=Clock())
+        assert connection.send(ADA, PAYLOAD, "1.0") == Sent("SINK1")
+        connection.close()
+        assert [line.split()[0] for line in heard.result().splitlines()] == [b"MAIL", b"RCPT", b"DATA"]
+
+
+def _hear_three(listener: socket) -> bytes:
+    with listener.accept()[0] as client:
+        client.sendall(b"220 relay\r\n")
+        client.recv(4096)
+        client.sendall(b"250-relay\r\n250 PIPELINING\r\n")
+        heard = b""
+        while heard.count(b"\r\n") < 3:
+            heard += client.recv(4096)
+        client.sendall(b"250 ok\r\n250 ok\r\n354 go on\r\n")
+        content = b""
+        while not content.endswith(b"\r\n.\r\n"):
+            content += client.recv(4096)
+        client.sendall(b"250 queued as SINK1\r\n")
+        return heard
+
+
+@pytest.mark.parametrize("data", ["354 go on", "503 5.5.1 nobody"])
+def test_a_refused_recipient_leaves_a_pipelined_connection_usable(data: str) -> None:
+    with SmtpServer(pipelines=True) as server:
+        connection = SmtpConnection(transport(server.url), clock=Clock())
+        server.refuse("ada@acme.test", "550 5.1.1 no such user")
+        server.say("data", data)
+        verdict = connection.send(ADA, PAYLOAD, "1.0")
+        assert isinstance(verdict, Dead)
+        assert verdict.is_refusal
+        assert isinstance(connection.send({"address": "bob@acme.test"}, PAYLOAD, "2.0"), Sent)
+        assert [mail.recipients for mail in server.wait_for(1)] == [("bob@acme.test",)]
+        assert server.sessions == 1
+        connection.close()
 
 
 def test_nothing_is_opened_before_the_first_send(server: SmtpServer) -> None:
