@@ -144,7 +144,8 @@ def end_installation(slack: State, installation: Installation, word: str = "toke
     for hook in slack.hooks.values():
         if hook.team is installation.team:
             hook.gone = (404, "no_service")
-    installation.team.installations.pop(installation.app.id, None)
+    if installation.team.installations.pop(installation.app.id, None):
+        slack.outgoing.append(installation)
 
 
 def uninstall(slack: State, request: Request, token: Token) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.slack import api, hooks, oauth
-from tests.fakes.slack.state import SCOPES, State
+from tests.fakes.slack import api, authorize, hooks, oauth
+from tests.fakes.slack.acts import Acts
+from tests.fakes.slack.state import SCOPES
 from tests.fakes.slack.wire import Cut, Request, Response, as_text
 from tests.fakes.slack.world import App, Hook, Person, Workspace
 
 
-class FakeSlack(State):
+class FakeSlack(Acts):
     def __init__(self, *, port: int = 0, scale: float = 1, page_size: int = 1000) -> None:
         super().__init__(scale=scale, page_size=page_size)
         self.acme = furnish(self.add_workspace("Acme HQ", "acme"))
@@ -77,6 +78,11 @@ class FakeSlack(State):
         with self.lock:
             return oauth.live_token(self, oauth.install(self, team or self.acme, app=app, scopes=scopes)).text
 
+    def sign_in(self, person: Person, team: Workspace | None = None, cookie: dict[str, str] | None = None) -> dict[str, str]:
+        """The cookie of a browser that is signed in; given again, the browser is signed in to one workspace more."""
+        session = authorize.sign_in(self, team or self.acme, person, cookie["value"] if cookie else "")
+        return {"name": authorize.COOKIE, "value": session, "url": self.url}
+
     def url_of(self, hook: Hook) -> str:
         return self.url + hook.path
 
@@ -85,6 +91,8 @@ class FakeSlack(State):
             return api.call(self, request, request.path.removeprefix("/api/"))
         if request.path.startswith("/services/") and request.method == "POST":
             return hooks.receive(self, request)
+        if request.path in (authorize.START, authorize.WORKSPACE, authorize.SIGN_IN):
+            return authorize.answer(self, request)
         return as_text("This fake Slack has no such page.", 404)
 
     def opened(self, connection: socket.socket) -> None:
@@ -145,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.server.slack.answer(request))
         except Cut:
             self.close_connection = True
+        self.server.slack.flush()
 
     def _send(self, response: Response) -> None:
         self.send_response(response.status)

@@ -83,6 +83,7 @@ class State:
     sessions: dict[str, list[tuple[Workspace, Person]]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    outgoing: list[Installation] = field(default_factory=list)  # ended, and the app was not told yet
     _posts: list[Post] = field(default_factory=list)
     _shift: float = 0
     _last_ts: int = 0
