@@ -9,6 +9,7 @@ from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.messages.labels import chosen
 from runbell.messages.safe import isolated, one_line
+from runbell.messages.slack_reasons import SLACK_SENTENCES
 from runbell.messages.words import Words, words_in
 
 Sentence = Callable[[Words, Mapping[str, Any]], str]
@@ -177,6 +178,8 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "url_not_ours": lambda words, _: words.say("Something else than Runbell answers at the public URL."),
     "smtp_message_refused": lambda words, params: _answered(words, words.say("The message was refused"), params),
+    # channels.slack_errors
+    **SLACK_SENTENCES,
 }
 
 CODES = tuple(SENTENCES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import runbell
-from runbell.channels import smtp_verdicts
+from runbell.channels import slack_errors, smtp_verdicts
 from runbell.core import artifacts, outcomes
 from runbell.core.because import Because
 from runbell.core.rules import Scope
@@ -39,7 +39,7 @@ def codes_in_sources() -> set[str]:
     return {code for literal in found for code in PREFIXES.get(literal, [literal])}
 
 
-KNOWN = codes_in_sources() | set(outcomes.CODES) | set(artifacts.CODES) | set(smtp_verdicts.CODES)
+KNOWN = codes_in_sources() | set(outcomes.CODES) | set(artifacts.CODES) | set(smtp_verdicts.CODES) | set(slack_errors.CODES)
 
 
 def test_every_code_has_its_sentence() -> None:
@@ -55,7 +55,7 @@ def test_no_sentence_is_left_over() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("code", CODES)
 def test_every_sentence_is_one(code: str, language: str) -> None:
-    for params in (PARAMS, {}) if code.startswith("smtp_") else (PARAMS,):
+    for params in (PARAMS, {}) if code.startswith(("smtp_", "slack_")) else (PARAMS,):
         sentence = reason(Because(code, params), language)
         assert sentence[0].isupper()
         assert sentence.endswith(".")

@@ -1,0 +1,160 @@
+"""HTTP out: one kept connection, through the proxy that the environment names, and an honest word about what was sent.
+
+`http.client` because it connects in a step of its own: what goes wrong there went wrong before the first byte, and what goes wrong
+later may have arrived. Libraries above it mix the two up. No redirect is followed: a token goes nowhere else.
+"""
+
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from select import POLLIN, poll
+from time import monotonic
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from runbell.channels.smtp_verdicts import masked
+
+IDLE = 30.0  # seconds; a firewall may drop a silent connection without telling, and then nobody knows whether a message arrived
+MAX_BODY = 16 * 1024 * 1024
+PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)  # may hold a token
+
+
+class Unreached(Exception):
+    """Nothing was sent. `word` is unreachable, tls or silent; `proxy` is host:port when one stood between."""
+
+    def __init__(self, word: str, text: str = "", proxy: str = "") -> None:
+        super().__init__(word)
+        self.word, self.text, self.proxy = word, text, proxy
+
+
+class Lost(Exception):
+    """The request went out and no whole answer came."""
+
+
+class Http:
+    """Used by one thread at a time. `clock` counts seconds and never goes back."""
+
+    def __init__(self, *, timeout: float, clock: Callable[[], float] = monotonic) -> None:
+        self._timeout, self._clock = timeout, clock
+        self._kept: HTTPConnection | None = None
+        self._to = ""
+        self._used_at = 0.0
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Raises `Unreached` or `Lost`; neither repeats the URL, which may be a secret."""
+        parts = urlsplit(url)
+        proxy = _proxy_for(parts)
+        connection = self._connected(parts, proxy)
+        through = proxy is not None and parts.scheme == "http"
+        target = url if through else parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        answer = self._exchange(connection, target, body, {**headers, **(_sign_in(proxy) if through and proxy else {})})
+        if answer is None:
+            self.close()
+            raise Lost
+        self._used_at = self._clock()
+        return answer
+
+    def close(self) -> None:
+        if self._kept:
+            self._kept.close()
+        self._kept = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _exchange(self, connection: HTTPConnection, target: str, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+        try:
+            connection.request("POST", target, body, dict(headers))
+            response = connection.getresponse()
+            answer = Answer(response.status, dict(response.headers), response.read(MAX_BODY))
+        except (OSError, HTTPException):
+            return None
+        if not response.isclosed():
+            self.close()  # what is left would be read as the next answer
+        return None if response.length and len(answer.body) < MAX_BODY else answer  # cut off before the end that was announced
+
+    def _connected(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
+        to = f"{parts.scheme}://{parts.netloc} {proxy.netloc if proxy else ''}"
+        if self._kept and (to != self._to or self._clock() - self._used_at > IDLE or _is_dropped(self._kept)):
+            self.close()
+        if self._kept is None:
+            self._kept, self._to = self._connect(parts, proxy), to
+        return self._kept
+
+    def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
+        connection, unreached = None, None
+        try:
+            connection = self._connection(parts, proxy)
+            connection.connect()
+        except (OSError, HTTPException, ValueError) as error:  # a host name may not be encodable, a port no number
+            unreached = _why(error, proxy)
+        if connection is None or unreached:
+            if connection:
+                connection.close()
+            raise unreached or Unreached("unreachable")  # outside of `except`: the first error may name the URL
+        return connection
+
+    def _connection(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
+        way = proxy or parts
+        host, port = way.hostname or "", way.port or PORTS.get(way.scheme, 80)
+        if parts.scheme != "https":
+            return HTTPConnection(host, port, timeout=self._timeout)
+        connection = HTTPSConnection(host, port, timeout=self._timeout, context=trust())
+        if proxy:
+            connection.set_tunnel(parts.hostname or "", parts.port or PORTS["https"], headers=_sign_in(proxy))
+        return connection
+
+
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """The system's certificates, or those of SSL_CERT_FILE. Reading them takes 30 ms, so it is done once."""
+    return ssl.create_default_context()
+
+
+def _proxy_for(parts: SplitResult) -> SplitResult | None:
+    """HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY names the host."""
+    found = getproxies().get(parts.scheme)
+    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return urlsplit(found if "://" in found else f"http://{found}")
+
+
+def _sign_in(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
+def _is_dropped(connection: HTTPConnection) -> bool:
+    """Nobody speaks unasked over HTTP: what can be read is the other side's goodbye."""
+    if connection.sock is None:
+        return True
+    watch = poll()
+    watch.register(connection.sock, POLLIN)
+    return bool(watch.poll(0))
+
+
+def _why(error: Exception, proxy: SplitResult | None) -> Unreached:
+    via = (proxy.netloc.rpartition("@")[2] if proxy else "")[:200]
+    match error:
+        case ssl.SSLCertVerificationError():
+            return Unreached("tls", masked(error.verify_message), via)
+        case ssl.SSLError():
+            return Unreached("tls", masked((error.reason or "").replace("_", " ").lower()), via)
+        case TimeoutError():
+            return Unreached("silent", proxy=via)
+        case OSError():  # what a proxy said to CONNECT has no number of its own
+            return Unreached("unreachable", masked(error.strerror or str(error)), via)
+        case _:
+            return Unreached("unreachable", proxy=via)
