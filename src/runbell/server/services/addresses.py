@@ -11,12 +11,13 @@ from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.targets import Held
 
 EMAIL = "email"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EmailTarget:
     """`destination` is None for a member who never had a rule: the first one makes it."""
 
     member: Member | None
@@ -45,15 +46,30 @@ class Target:
         stored = self.destination.disabled_because if self.destination else None
         return Because.from_json(stored) if stored else None
 
+    @property
+    def subject(self) -> str:
+        return self.address
+
     def is_own(self, actor: Actor) -> bool:
         return self.member is not None and self.member.pk == actor.member.pk
+
+    def stored(self, actor: Actor) -> Destination | None:
+        if self.member is None:
+            return self.destination
+        return Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE, member=self.member).first()
+
+    def require_save(self, actor: Actor) -> None:
+        actor.require(Action.SET_OWN_NOTIFICATIONS if self.is_own(actor) else Action.SET_ANY_NOTIFICATIONS)
+
+    def hold(self, *, actor: Actor, now: datetime) -> Held:
+        return Held(locked(self, actor=actor, now=now))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the address picker."""
 
-    target: Target
+    target: EmailTarget
     rules: int
     is_own: bool
 
@@ -65,13 +81,13 @@ class Directory:
     members: tuple[Entry, ...]
     externals: tuple[Entry, ...]
 
-    def find(self, key: str) -> Target:
+    def find(self, key: str) -> EmailTarget:
         found = next((entry.target for entry in (*self.members, *self.externals) if entry.target.key == key), None)
         if found is None:
             raise NotThere
         return found
 
-    def rules_of(self, target: Target) -> int:
+    def rules_of(self, target: EmailTarget) -> int:
         return next((entry.rules for entry in (*self.members, *self.externals) if entry.target.key == target.key), 0)
 
 
@@ -83,37 +99,37 @@ def directory(actor: Actor) -> Directory:
         rows, members = rows.filter(member=actor.member), members.filter(pk=actor.member.pk)
     destinations = list(rows.order_by("address_key"))
     by_member = {row.member_id: row for row in destinations if row.member_id}
-    people = [Target(member, by_member.get(member.pk)) for member in members.order_by("user__email")]
+    people = [EmailTarget(member, by_member.get(member.pk)) for member in members.order_by("user__email")]
     counts = {row.pk: row.n for row in destinations}
     return Directory(
         tuple(Entry(one, counts[one.destination.pk] if one.destination else 0, one.is_own(actor)) for one in people),
-        tuple(Entry(Target(None, row), row.n, is_own=False) for row in destinations if row.member_id is None),
+        tuple(Entry(EmailTarget(None, row), row.n, is_own=False) for row in destinations if row.member_id is None),
     )
 
 
-def target_for(actor: Actor, key: str) -> Target:
+def target_for(actor: Actor, key: str) -> EmailTarget:
     """The own address for an empty key. Others' addresses are for those who may set them: anybody else gets `NotAllowed`.
 
     A member's destination is not looked up; `locked` does that.
     """
     if key in ("", f"m{actor.member.pk}"):
-        return Target(actor.member, None)
+        return EmailTarget(actor.member, None)
     actor.require(Action.SET_ANY_NOTIFICATIONS)
     number = key.removeprefix("m")
     if not (number.isascii() and number.isdigit() and len(number) < 16):
         raise NotThere
     if key.startswith("m"):
         members = Member.objects.select_related("user").filter(account=actor.account_id, is_active=True, user__is_active=True)
-        target = Target(members.filter(pk=number).first(), None)
+        target = EmailTarget(members.filter(pk=number).first(), None)
     else:
         rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE, member=None)
-        target = Target(None, rows.filter(pk=number).first())
+        target = EmailTarget(None, rows.filter(pk=number).first())
     if not (target.member or target.destination):
         raise NotThere
     return target
 
 
-def locked(target: Target, *, actor: Actor, now: datetime) -> Destination:
+def locked(target: EmailTarget, *, actor: Actor, now: datetime) -> Destination:
     """The destination, held until the transaction ends; a member's first one is made. Raises `NotThere` for one removed meanwhile."""
     rows = Destination.objects.select_for_update(of=("self",)).filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE)
     if target.member is None:

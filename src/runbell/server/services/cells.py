@@ -17,9 +17,9 @@ from runbell.server.db.models import AuditEntry, Destination, Environment, Job, 
 from runbell.server.db.rules import add_rules, remove_rules
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, environment_for
-from runbell.server.services.addresses import Target, locked
 from runbell.server.services.destinations import raise_revision
 from runbell.server.services.rules import ON, choices_json
+from runbell.server.services.targets import Held, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,14 @@ class Meanwhile:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """`changed` counts boxes. `meanwhile`: somebody else had saved since the form was made, and nothing of theirs was touched."""
+    """`changed` counts boxes. `meanwhile`: somebody else had saved since the form was made, and nothing of theirs was touched.
+
+    `is_taken`: the destination is the actor's now, and was not before.
+    """
 
     changed: int
     meanwhile: Meanwhile | None
+    is_taken: bool = False
 
 
 class Clash(RuntimeError):
@@ -48,22 +52,23 @@ class Clash(RuntimeError):
 
 @transaction.atomic
 def save_cells(target: Target, environment_id: int, cells: Sequence[Cell], *, revision: int, actor: Actor, now: datetime) -> Saved:
-    """`revision` is the form's. Twice is as once. Raises `NotAllowed`, `NotThere`, `BadField`, `Clash`; then nothing is changed."""
-    actor.require(Action.SET_OWN_NOTIFICATIONS if target.is_own(actor) else Action.SET_ANY_NOTIFICATIONS)
+    """`revision` is the form's. Twice is as once. Raises `NotThere`, `BadField`, `Clash` and what the target does; then nothing is changed."""
+    target.require_save(actor)
     environment = environment_for(actor, environment_id, Action.SEE_JOBS)
-    destination = locked(target, actor=actor, now=now)
+    held = target.hold(actor=actor, now=now)
+    destination = held.destination
     rules = _rules(destination, environment)
     merged = merge(cells, Stored(_jobs(cells, environment), frozenset(rules)))
     is_stale = destination.revision != revision
     if merged.conflicts:
         raise Clash(merged.conflicts, destination.revision, _last_save(destination, target))
-    if not (merged.add or merged.remove):
+    if not (merged.add or merged.remove or held.after):
         return Saved(0, None)
     meanwhile = _last_save(destination, target) if is_stale and revision else None
     raise_revision(destination, now)
     _apply(destination, environment, merged, rules, actor, now)
-    _record(target, environment, merged, actor, now)
-    return Saved(len(merged.add) + len(merged.remove), meanwhile)
+    _record(target, held, environment, merged, actor, now)
+    return Saved(len(merged.add) + len(merged.remove), meanwhile, is_taken=bool(held.after))
 
 
 def _rules(destination: Destination, environment: Environment) -> dict[Box, int]:
@@ -88,16 +93,16 @@ def _apply(destination: Destination, environment: Environment, merged: Merge, ru
         add_rules(destination.pk, rows, set_by=actor.member.pk, set_at=now)
 
 
-def _record(target: Target, environment: Environment, merged: Merge, actor: Actor, now: datetime) -> None:
+def _record(target: Target, held: Held, environment: Environment, merged: Merge, actor: Actor, now: datetime) -> None:
     """Only what changed, under the names of the API."""
     audit.record(
         account=actor.member.account,
         actor=actor,
         action="notifications.update",
-        subject=target.address,
+        subject=target.subject,
         now=now,
-        before=_facts(merged.remove, environment),
-        after=_facts(merged.add, environment),
+        before={**held.before, **_facts(merged.remove, environment)},
+        after={**held.after, **_facts(merged.add, environment)},
     )
 
 
@@ -117,7 +122,7 @@ def _facts(boxes: Sequence[Box], environment: Environment) -> dict[str, Any]:
 def _last_save(destination: Destination, target: Target) -> Meanwhile | None:
     """From the audit log, which knows by whom."""
     saves = Q(action__startswith="notifications.") | Q(action__startswith="email.")
-    entry = AuditEntry.objects.filter(saves, account=destination.account_id, subject=target.address).select_related("member__user")
+    entry = AuditEntry.objects.filter(saves, account=destination.account_id, subject=target.subject).select_related("member__user")
     last = entry.order_by("-at", "-pk").first()
     if last is None:
         return None

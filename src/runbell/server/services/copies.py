@@ -22,7 +22,7 @@ from runbell.server.db.models import Destination, Environment, Job, Rule, Settin
 from runbell.server.db.rules import add_rules, remove_rules
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere, environment_for
-from runbell.server.services.addresses import Directory, Target, directory, locked
+from runbell.server.services.addresses import Directory, EmailTarget, directory, locked
 from runbell.server.services.decisions import address_of
 from runbell.server.services.destinations import raise_revision
 from runbell.server.services.jobs import hold_account
@@ -56,7 +56,7 @@ class Wish:
 class Line:
     """What changes for one address. Rules that are there already, and in adding those that are more, stay."""
 
-    target: Target
+    target: EmailTarget
     add: frozenset[Choice]
     remove: frozenset[Choice]
 
@@ -153,13 +153,13 @@ def undo_copy(actor: Actor, copy_id: int, *, now: datetime) -> Undone:
     return Undone(restored, tuple(refused))
 
 
-def _targets(book: Directory, wish: Wish) -> list[Target]:
+def _targets(book: Directory, wish: Wish) -> list[EmailTarget]:
     if wish.everybody:
         return [entry.target for entry in (*book.members, *book.externals) if entry.target.key != wish.source]
     return [book.find(key) for key in dict.fromkeys(wish.to) if key != wish.source]
 
 
-def _from_address(actor: Actor, source: Target, targets: list[Target], wish: Wish) -> Plan:
+def _from_address(actor: Actor, source: EmailTarget, targets: list[EmailTarget], wish: Wish) -> Plan:
     scope = Q()
     if wish.environment is not None:
         environment = environment_for(actor, wish.environment, Action.SEE_JOBS)
@@ -169,7 +169,7 @@ def _from_address(actor: Actor, source: Target, targets: list[Target], wish: Wis
     return _plan([_line(target, chosen[target.key], wanted, wish.replaces) for target in targets], ())
 
 
-def _from_environment(actor: Actor, targets: list[Target], wish: Wish) -> Plan:
+def _from_environment(actor: Actor, targets: list[EmailTarget], wish: Wish) -> Plan:
     source = environment_for(actor, wish.environment or 0, Action.SEE_JOBS)
     target = environment_for(actor, wish.to_environment or 0, Action.SEE_JOBS)
     if source.pk == target.pk:
@@ -194,7 +194,7 @@ def _carried(rules: Collection[Choice], alike: Mapping[int, int], environment: i
     return frozenset(jobs | {(None, environment, outcome) for job, _, outcome in rules if job is None})
 
 
-def _chosen(targets: Iterable[Target], scope: Q) -> dict[str, frozenset[Choice]]:
+def _chosen(targets: Iterable[EmailTarget], scope: Q) -> dict[str, frozenset[Choice]]:
     """What each address has within `scope`, by its key; one query."""
     keys = {target.destination.pk: target.key for target in targets if target.destination}
     found: dict[str, set[Choice]] = defaultdict(set)
@@ -204,7 +204,7 @@ def _chosen(targets: Iterable[Target], scope: Q) -> dict[str, frozenset[Choice]]
     return {target.key: frozenset(found[target.key]) for target in targets}
 
 
-def _line(target: Target, has: frozenset[Choice], wanted: frozenset[Choice], replaces: bool) -> Line:
+def _line(target: EmailTarget, has: frozenset[Choice], wanted: frozenset[Choice], replaces: bool) -> Line:
     return Line(target, wanted - has, has - wanted if replaces else frozenset())
 
 

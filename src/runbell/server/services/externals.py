@@ -8,7 +8,7 @@ from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.db.models.accounts import LANGUAGES
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.addresses import EMAIL, Target
+from runbell.server.services.addresses import EMAIL, EmailTarget
 from runbell.server.services.destinations import Change, Taken, add_external_email, delete_setting, save_setting
 from runbell.server.services.profiles import known_zones
 
@@ -18,7 +18,7 @@ LONGEST, LONGEST_LOCAL = 254, 64  # RFC 5321 §4.5.3.1
 class Refused(ValueError):
     """`field` and a `code`; `about`: whom the address already belongs to."""
 
-    def __init__(self, field: str, code: str, about: Target | None = None) -> None:
+    def __init__(self, field: str, code: str, about: EmailTarget | None = None) -> None:
         super().__init__(f"{field}: {code}")
         self.field, self.code, self.about = field, code, about
 
@@ -90,15 +90,15 @@ def _refuse_known(actor: Actor, address: str, key: str) -> None:
     members = Member.objects.filter(account=actor.account_id, user__email__in={address.lower(), key}).select_related("user")
     if member := members.first():
         is_active = member.is_active and member.user.is_active
-        raise Refused("address", "member" if is_active else "former_member", Target(member, None))
+        raise Refused("address", "member" if is_active else "former_member", EmailTarget(member, None))
     if known := _with_key(actor, key):
         raise Refused("address", "duplicate", known)
 
 
-def _with_key(actor: Actor, key: str) -> Target | None:
+def _with_key(actor: Actor, key: str) -> EmailTarget | None:
     rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE, address_key=key)
     found = rows.first()
-    return Target(None, found) if found else None
+    return EmailTarget(None, found) if found else None
 
 
 def _check_reader(language: str, zone: str) -> None:

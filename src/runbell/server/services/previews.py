@@ -21,7 +21,7 @@ from runbell.server.db.models import Account, Destination, Environment, Job, Rul
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import limits
 from runbell.server.services.access import Actor, environment_for, job_for
-from runbell.server.services.addresses import EMAIL, Target, target_for
+from runbell.server.services.addresses import EMAIL, EmailTarget, target_for
 from runbell.server.services.decisions import language_of, run_facts
 from runbell.server.services.letters import addresses_of, queue
 from runbell.server.services.parcels import Claimed, reader_of, recipient_of, transport
@@ -113,11 +113,11 @@ def _test(sample: Sample | None, account: Account, by: str, now: datetime) -> Ca
     return lambda language: compose_test(facts, language)
 
 
-def _sending(target: Target, actor: Actor) -> Action:
+def _sending(target: EmailTarget, actor: Actor) -> Action:
     return Action.SET_OWN_NOTIFICATIONS if target.is_own(actor) else Action.SET_ANY_NOTIFICATIONS
 
 
-def _destination(target: Target, account: Account) -> Destination:
+def _destination(target: EmailTarget, account: Account) -> Destination:
     """One that is not stored stands in for a member who has none yet: looking changes nothing."""
     if target.destination:
         return target.destination

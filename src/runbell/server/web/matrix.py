@@ -23,23 +23,31 @@ SET = "set"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The query string: address, environment, search. Everything of it is optional."""
+    """The query string: whom (under `name`), environment, search. Everything of it is optional."""
 
     to: str = ""
     env: int | None = None
     q: str = ""
     show: str = ""
     page: int = 1
+    name: str = "to"
 
     @classmethod
-    def read(cls, query: QueryDict) -> "Place":
+    def read(cls, query: QueryDict, name: str = "to") -> "Place":
         env, page = _number(query.get("env", "")), _number(query.get("page", ""))
         show = SET if query.get("show") == SET else ""
-        return cls(query.get("to", "")[:20], env, query.get("q", "").strip()[:200], show, max(page or 1, 1))
+        return cls(query.get(name, "")[:80], env, query.get("q", "").strip()[:200], show, max(page or 1, 1), name)
 
     def query(self, **changes: Any) -> str:
         """Of a link to this place, or to one that differs."""
-        parts = {"to": self.to, "env": self.env, "q": self.q, "show": self.show, "page": self.page if self.page > 1 else None, **changes}
+        parts = {
+            self.name: self.to,
+            "env": self.env,
+            "q": self.q,
+            "show": self.show,
+            "page": self.page if self.page > 1 else None,
+            **changes,
+        }
         return "?" + urlencode({name: value for name, value in parts.items() if value})
 
 
