@@ -22,6 +22,7 @@ from runbell.server.services.link_tokens import link_token
 from runbell.server.services.members import add_member
 from runbell.server.services.unsubscribe import unsubscribe_url
 from tests.server.people import PASSWORD, Acme
+from tests.server.slack_shop import channel, configured, link, workspace
 
 
 class Open(Enum):
@@ -140,6 +141,14 @@ ROWS = (
         Action.SET_ANY_NOTIFICATIONS,
         GET=200,
         POST=302,
+    ),
+    Row("a/<int:account_id>/settings/notifications/slack", Action.SEE_JOBS, GET=200),
+    Row(
+        "a/<int:account_id>/settings/notifications/slack",
+        Action.SET_ANY_NOTIFICATIONS,
+        POST=302,
+        data=lambda stage: {"revision": 1, "cells": "[]", "owner": stage.slack.link_id},
+        query="?channel=<str:slack_key>&env=<int:environment_id>",
     ),
     Row("a/<int:account_id>/settings/notifications/mine", Action.SEE_JOBS, GET=200),
     Row(
@@ -268,6 +277,7 @@ class Stage:
     run: Run
     item: MailboxItem
     external: Destination
+    slack: Destination  # an admin's Slack channel
     twin: Job  # another one beside the shop's
     gone: Job  # deleted just now
     copied: SettingsCopy
@@ -287,6 +297,7 @@ class Stage:
             "item_id": self.item.pk,
             "token_id": self.service_token.pk,
             "destination_id": self.external.pk,
+            "slack_key": self.slack.address_key,
             "public_id": public_id,
             "session_id": 1,
             "delivery_id": self.item.delivery_id,
@@ -331,10 +342,12 @@ def set_stage(shop: Acme) -> Stage:
         content=b"Subject: FAILED\n\nIt failed.\n",
         at=now,
     )
+    team = workspace(shop)
+    slack = configured(channel(team), link(team, shop.admin))
     twin, gone = (Job.objects.create(account=shop.account, environment=shop.job.environment, name=name, created_at=now) for name in "tg")
     copied = SettingsCopy.objects.create(account=shop.account, member=shop.admin, at=now)
     Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
-    return Stage(shop, run, item, external, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
+    return Stage(shop, run, item, external, slack, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
 
 
 def routes() -> set[str]:

@@ -79,6 +79,7 @@ KIND_LABELS = {
 }
 FIELDS = {
     "role": gettext_lazy("Role"),
+    "owner": gettext_lazy("Owner"),
     "address": gettext_lazy("Address"),
     "external_email": gettext_lazy("Address"),
     "rules": gettext_lazy("Rules"),

@@ -78,8 +78,8 @@ def table(sheet: Sheet, target: Target, matrix: Matrix, form: Form | None) -> di
 def save(sheet: Sheet, target: Target, show: Callable[[Form, int], HttpResponse]) -> HttpResponse:
     """Answers with the page anew, with a question, or with both versions of the boxes that differ: `show` takes the form and a status."""
     page, place, form = sheet.page, sheet.place, sheet.page.request.POST
-    target.require_save(page.actor)
     try:
+        target.require_save(page.actor)
         cells, revision = read_cells(form), read_revision(form)
         if place.env is None:
             raise BadField("env", "is required")

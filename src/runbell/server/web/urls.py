@@ -23,6 +23,7 @@ from runbell.server.web import (
     profile,
     runs,
     sessions,
+    slack_notifications,
     tokens,
     unsubscribe,
 )
@@ -45,6 +46,7 @@ _account = [
     path("settings/notifications/email/external", externals.add_external, name="add_external"),
     path("settings/notifications/email/external/<int:destination_id>", externals.external, name="external"),
     path("settings/notifications/email/external/<int:destination_id>/remove", externals.remove_external, name="remove_external"),
+    path("settings/notifications/slack", slack_notifications.slack_notifications, name="slack_notifications"),
     path("settings/notifications/mine", own_mail.mine, name="mine"),
     path("settings/notifications/preview", preview.preview, name="preview"),
     path("settings/notifications/preview/html", preview.preview_letter, name="preview_letter"),

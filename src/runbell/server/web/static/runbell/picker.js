@@ -27,7 +27,7 @@ function replace(select) {
   const value = named(current);
   value.id = `${id}-value`;
   const button = make("button", { class: "pick", type: "button", "aria-haspopup": "listbox", "aria-expanded": "false", "aria-labelledby": `${label.id} ${value.id}` },
-    icon("mail"), value, icon("down"));
+    icon(select.dataset.icon || "mail"), value, icon("down"));
   select.closest(".select").hidden = true;
   select.closest(".select").after(button);
   label.removeAttribute("for");

@@ -1,0 +1,97 @@
+"""Profile › Notification settings › Slack notifications: pick a Slack channel and an environment, look, edit, save, take over."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods
+
+from runbell.core.permissions import Action
+from runbell.server.services.access import NotThere
+from runbell.server.services.matrix import get_matrix, list_environments, pick_environment
+from runbell.server.services.slack_pages import book, ownership, pick, who_may_change
+from runbell.server.services.slack_targets import NoLink, OwnerChanged, SlackTarget, slack_target_for
+from runbell.server.web.cells_form import cleared, read_cells, read_revision
+from runbell.server.web.edge import Page, member_page
+from runbell.server.web.matrix import Place
+from runbell.server.web.saving import Form, Sheet, save, table
+
+URL = "slack_notifications"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_page
+def slack_notifications(page: Page) -> HttpResponse:
+    page.actor.require(Action.SEE_JOBS)
+    place = Place.read(page.request.GET, "channel")
+    return _save(page, place) if page.request.method == "POST" else _show(page, place)
+
+
+def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 200, is_warned: bool = False) -> HttpResponse:
+    """A fixed number of queries, however many jobs and Slack channels there are. `is_warned`: another owner came while a form was open."""
+    actor, found = page.actor, book(page.actor)
+    target = pick(actor, found, place.to)
+    environments = list_environments(actor)
+    environment = pick_environment(actor, environments, place.env)
+    place = replace(place, to=target.key if target else "", env=environment.pk if environment else None)
+    sheet, may_edit = Sheet(page, place, URL), target is not None and target.may_edit(actor)
+    matrix = get_matrix(target.destination, environment) if target and environment else None
+    return page.render(
+        "runbell/slack_notifications.html",
+        status=status,
+        section="settings",
+        side=URL,
+        found=found,
+        target=target,
+        rules=found.rules_of(place.to),
+        environments=environments,
+        environment=environment,
+        place=place,
+        here=sheet.here,
+        may_edit=may_edit,
+        is_editing=may_edit and matrix is not None and (form is not None or page.request.GET.get("edit") == "1"),
+        form=form,
+        is_warned=is_warned,
+        strip="runbell/slack_strip.html",
+        integrations=f"/a/{page.frame.account_id}/settings/integrations",
+        who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
+        **(_picked(page, target) if target else {}),
+        **(table(sheet, target, matrix, form) if target and matrix else {}),
+    )
+
+
+def _picked(page: Page, target: SlackTarget) -> dict[str, Any]:
+    takes_over = target.takes_over(page.actor)
+    needs_link = page.actor.may(Action.LINK_SLACK) and target.mine is None
+    return {
+        "owned": ownership(target, page.actor),
+        "owner_link": target.owner.pk if target.owner else 0,
+        "takes_over": takes_over,
+        "needs_link": needs_link,
+        "save_label": gettext("Save and take over") if takes_over else "",
+    }
+
+
+def _save(page: Page, place: Place) -> HttpResponse:
+    """A form that says nothing of another owner does not take a Slack channel over."""
+    target = replace(slack_target_for(page.actor, place.to), expects=_owner_link(page))
+    try:
+        return save(Sheet(page, place, URL), target, lambda form, status: _show(page, place, form, status=status))
+    except OwnerChanged:
+        return _show(page, place, _form_again(page), status=409, is_warned=True)
+    except NoLink:
+        return _show(page, place, status=409)
+
+
+def _form_again(page: Page) -> Form:
+    """The same boxes, and the same question if it was asked."""
+    cells, revision = read_cells(page.request.POST), read_revision(page.request.POST)
+    return Form(cells, revision, asks=[outcome.value for outcome in cleared(cells)] if "asked" in page.request.POST else ())
+
+
+def _owner_link(page: Page) -> int:
+    sent = page.request.POST.get("owner", "0")
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 16):
+        raise NotThere
+    return int(sent)
