@@ -8,14 +8,17 @@ from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import httpx
 import pytest
+import requests
+from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 
 from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.mrkdwn import mrkdwn
 from tests.fakes.slack.world import Workspace
 
 BACK = "https://runbell.acme.example/integrations/slack/callback"
+HEADER = {"type": "header", "text": {"type": "plain_text", "text": "FAILED · nightly"}}
 STATE = "state with / and = and é"
 
 
@@ -29,15 +32,13 @@ class Visitor:
     """A browser as far as these pages need one: cookies, and the page that is open."""
 
     def __init__(self, slack: FakeSlack) -> None:
-        self.slack, self.cookies = slack, httpx.Cookies()
-        self.page = httpx.Response(200)
+        self.slack, self.browser, self.page = slack, requests.Session(), requests.Response()
+        self.browser.trust_env = False
 
     def go(self, method: str, url: str, **form: str) -> None:
-        with httpx.Client(base_url=self.slack.url, cookies=self.cookies, trust_env=False) as client:
-            self.page = client.request(method, url, data=form or None)
-            while self.page.has_redirect_location and self.way_back() is None:
-                self.page = client.get(self.page.headers["Location"])
-            self.cookies = client.cookies
+        self.page = self.browser.request(method, self.slack.url + url, data=form or None, allow_redirects=False, timeout=20)
+        if self.page.is_redirect and self.way_back() is None:
+            self.go("GET", self.page.headers["Location"])
 
     def link(self, **more: str) -> None:
         app = self.slack.app
@@ -55,8 +56,10 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(slack: FakeSlack) -> Visitor:
-    return Visitor(slack)
+def visitor(slack: FakeSlack) -> Iterator[Visitor]:
+    visitor = Visitor(slack)
+    yield visitor
+    visitor.browser.close()
 
 
 def test_signed_out_through_workspace_password_and_permissions(slack: FakeSlack, visitor: Visitor) -> None:
@@ -80,9 +83,9 @@ def test_signed_out_through_workspace_password_and_permissions(slack: FakeSlack,
 
 def signed_in(visitor: Visitor, name: str = "ada", team: Workspace | None = None) -> None:
     team = team or visitor.slack.acme
-    cookie = visitor.slack.sign_in(team.person(name), team, {"value": visitor.cookies["fake_slack"]} if visitor.cookies else None)
-    visitor.cookies.clear()
-    visitor.cookies.set("fake_slack", cookie["value"], domain="127.0.0.1")
+    session = visitor.browser.cookies.get("fake_slack")
+    cookie = visitor.slack.sign_in(team.person(name), team, {"value": session} if session else None)
+    visitor.browser.cookies["fake_slack"] = cookie["value"]
 
 
 def test_cancelling_says_so(visitor: Visitor) -> None:
@@ -117,7 +120,7 @@ def test_a_whole_organization(slack: FakeSlack, visitor: Visitor) -> None:
     assert back
     app = slack.app
     form = {"client_id": app.client_id, "client_secret": app.client_secret, "code": back["code"], "redirect_uri": BACK}
-    given = httpx.post(f"{slack.api_url}oauth.v2.access", data=form, trust_env=False).json()
+    given = requests.post(f"{slack.api_url}oauth.v2.access", data=form, timeout=20).json()
     assert (given["team"], given["enterprise"]["id"], given["is_enterprise_install"]) == (None, "E0CORP", True)
 
 
@@ -139,6 +142,37 @@ def test_a_link_that_is_wrong_goes_nowhere(slack: FakeSlack, visitor: Visitor, w
     visitor.link(**wrong)
     assert visitor.page.status_code == 400
     assert visitor.way_back() is None
+
+
+# What was posted, as people see it.
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("*bold* _it_ ~gone~ snake_case_name", "<strong>bold</strong> <em>it</em> <s>gone</s> snake_case_name"),
+        ("&lt;!channel&gt; &amp;amp; <b>", "&lt;!channel&gt; &amp;amp; b"),
+        ("<https://acme.example/?a=1&amp;b=2|the run>", '<a href="https://acme.example/?a=1&amp;b=2">the run</a>'),
+        ("<javascript:alert(1)|the run>", "the run"),
+        ("`SELECT *` <!channel>", "<code>SELECT *</code> <strong>@channel</strong>"),
+    ],
+)
+def test_markup_is_drawn_as_slack_does(written: str, shown: str) -> None:
+    assert mrkdwn(written) == shown
+
+
+def test_a_channel_shows_what_was_posted_there(slack: FakeSlack, visitor: Visitor) -> None:
+    here, rich = slack.acme.channel("data-alerts"), {"type": "text", "text": "<script>", "style": {"code": True}}
+    blocks = [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [rich]}]}]
+    attachments = [{"color": "#D9302E", "blocks": blocks}]
+    client = WebClient(slack.install(), base_url=slack.api_url, retry_handlers=[])
+    client.chat_postMessage(channel=here.id, text="FAILED", blocks=[HEADER], attachments=attachments)
+    visitor.go("GET", f"/channel/{here.id}")
+    for drawn in ("FAILED · nightly", "--bar: #D9302E", "<code>&lt;script&gt;</code>"):
+        assert drawn in visitor.page.text
+    visitor.go("POST", "/acts", act="archive", channel=here.id)
+    assert here.is_archived
+    assert "Unarchive" in visitor.page.text
 
 
 # Events.

@@ -26,8 +26,10 @@ button { padding: 9px 16px; border: 1px solid light-dark(#868686, #797C81); bord
   font: inherit; font-weight: 700; cursor: pointer }
 button.go { border-color: transparent; background: var(--go); color: #FFFFFF } .wide { width: 100%; margin-top: 1.25rem }
 .buttons { display: flex; justify-content: flex-end; gap: 12px; margin-top: 1.5rem }
-.switch { display: flex; justify-content: flex-end; align-items: center; gap: 8px; max-width: 34rem; margin: 1rem auto -1rem; padding: 0 1rem }
-.switch label { margin: 0; font-weight: 400 } .switch select { width: auto; max-width: 14rem; margin: 0; padding: 6px 8px }
+.switch { display: flex; flex-wrap: wrap; justify-content: flex-end; align-items: center; gap: 8px 12px; padding: .75rem 1rem 0 }
+.switch label { margin: 0; font-weight: 400; white-space: nowrap }
+.lines { margin-bottom: 1.5rem } .lines li { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 8px; padding: 6px 0; border-top: 1px solid var(--line) }
+.lines form { margin: 0 } .lines button { padding: 2px 10px; font-size: 13px } .switch select { width: auto; max-width: 14rem; margin: 0; padding: 6px 8px }
 .scopes li { padding: .5rem 0; border-top: 1px solid var(--line) } .scopes code { float: right; margin-left: 1rem }
 code { padding: 2px 3px 1px; border: 1px solid var(--line); border-radius: 3px; background: var(--pre); color: var(--code);
   font: 12px/1.5 Menlo, Consolas, "DejaVu Sans Mono", monospace }
@@ -54,7 +56,8 @@ code { padding: 2px 3px 1px; border: 1px solid var(--line); border-radius: 3px; 
 .s-actions { display: flex; flex-wrap: wrap; gap: 8px }
 .s-button { padding: 0 12px; border: 1px solid light-dark(#BBBBBB, #565856); border-radius: 8px; color: var(--text); font-size: 13px; font-weight: 700; line-height: 26px; text-decoration: none }
 .s-context { color: var(--soft); font-size: 13px; line-height: 1.38 } .s-divider { border: 0; border-top: 1px solid var(--line) }
-@media (max-width: 48rem) { .s-window { grid-template-columns: minmax(0, 1fr); margin: 0; border: 0; border-radius: 0 } .s-message { padding: 10px 12px }
+@media (max-width: 48rem) { .s-window { grid-template-columns: minmax(0, 1fr); margin: 0; border: 0; border-radius: 0 }
+  .s-side ul { max-height: 9rem; overflow: auto } .s-message { padding: 10px 12px }
   .card { margin: 1rem; padding: 1.25rem } }
 @media (max-width: 26rem) { .s-fields { grid-template-columns: minmax(0, 1fr); gap: 4px } }
 """

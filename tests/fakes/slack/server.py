@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.slack import api, authorize, hooks, oauth
+from tests.fakes.slack import api, authorize, hooks, oauth, rooms
 from tests.fakes.slack.acts import Acts
 from tests.fakes.slack.state import SCOPES
 from tests.fakes.slack.wire import Cut, Request, Response, as_text
@@ -93,6 +93,12 @@ class FakeSlack(Acts):
             return hooks.receive(self, request)
         if request.path in (authorize.START, authorize.WORKSPACE, authorize.SIGN_IN):
             return authorize.answer(self, request)
+        if request.path == "/":
+            return rooms.home(self)
+        if request.path.startswith("/channel/"):
+            return rooms.channel(self, request.path.removeprefix("/channel/"))
+        if request.path == "/acts" and request.method == "POST":
+            return rooms.act(self, request)
         return as_text("This fake Slack has no such page.", 404)
 
     def opened(self, connection: socket.socket) -> None:
