@@ -1,12 +1,15 @@
 """External addresses: which are taken, why others are not, how they change and go."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import AuditEntry, Destination, Rule
+from runbell.server.db.models import AuditEntry, Destination, Job, Rule, State, Unsubscription
+from runbell.server.services.unsubscribe import last_unsubscribed
 from tests.server.matrix_forms import base, external, save, sign_in, text, url
 from tests.server.people import Acme
 
@@ -112,3 +115,74 @@ class TestExternalAddresses:
         shop.members[Role.NOTIFICATION_MANAGER].delete()
         page = text(sign_in(shop).get(url(shop, str(there.pk))))
         assert "ops@partner.example</strong> hears about 1 of 1 jobs" in page
+
+
+class TestBringingBack:
+    @pytest.fixture
+    def there(self, shop: Acme) -> Destination:
+        made = external(shop)
+        shop.rule(made)
+        shop.rule(made, environment=True)
+        return made
+
+    def remove(self, client: Client, shop: Acme, there: Destination) -> str:
+        """Answers with where the way back leads."""
+        client.post(f"{base(shop)}/external/{there.pk}/remove")
+        return f"{base(shop)}/external/{there.pk}/restore"
+
+    def test_the_next_page_offers_it_and_everything_is_as_it_was(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        back = self.remove(client, shop, there)
+        assert f'action="{back}"' in text(client.get(base(shop)))
+        answer = client.post(back)
+        assert answer["Location"] == f"{base(shop)}?to={there.pk}"
+        assert f"{there.address} is back, with its rules." in text(client.get(answer["Location"]))
+        was, there = there, Destination.objects.get()
+        assert (there.pk, there.state, there.public_id, there.rules.count()) == (was.pk, State.ACTIVE, was.public_id, 2)
+        assert there.revision > was.revision
+        assert {rule.set_by for rule in there.rules.all()} == {shop.admin}
+        entry = AuditEntry.objects.get(action="notifications.restore")
+        assert (entry.subject, entry.member, entry.after) == (there.address, shop.admin, {"rules": 2})
+
+    def test_the_page_for_new_addresses_lists_it_for_a_day(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        back, page = self.remove(client, shop, there), f"{base(shop)}/external"
+        assert f'action="{back}"' in text(client.get(page))
+        Unsubscription.objects.update(at=timezone.now() - timedelta(hours=24, seconds=1))
+        assert back not in text(client.get(page))
+        assert client.post(back).status_code == 404
+        assert Destination.objects.get().state == State.DELETED
+
+    def test_a_second_click_changes_nothing_and_rules_set_since_stay(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        back = self.remove(client, shop, there)
+        client.post(back)
+        Rule.objects.filter(environment=None).delete()
+        assert client.post(back).status_code == 302
+        assert Rule.objects.count() == 1
+        assert AuditEntry.objects.filter(action="notifications.restore").count() == 1
+
+    def test_rules_of_a_job_that_is_gone_do_not_come_back(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        back = self.remove(client, shop, there)
+        Job.objects.update(state=State.DELETED)
+        client.post(back)
+        assert [rule.environment_id for rule in Rule.objects.all()] == [shop.job.environment_id]
+
+    def test_one_that_was_added_anew_is_pointed_at(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        back = self.remove(client, shop, there)
+        client.post(f"{base(shop)}/external", {"address": there.address})
+        answer = client.post(back)
+        assert answer.status_code == 409
+        assert "This address is there already." in text(answer)
+        assert Destination.objects.get(pk=there.pk).state == State.DELETED
+        assert not Rule.objects.exists()
+
+    def test_it_is_no_unsubscribing(self, shop: Acme, there: Destination) -> None:
+        client = sign_in(shop)
+        client.post(self.remove(client, shop, there))
+        assert last_unsubscribed(Destination.objects.get()) is None
+
+    def test_one_that_was_not_removed_here_is_not_there(self, shop: Acme, there: Destination) -> None:
+        assert sign_in(shop).post(f"{base(shop)}/external/{there.pk}/restore").status_code == 404

@@ -16,6 +16,8 @@ from django.utils import timezone
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Delivery, Destination, Invitation, Job, MailboxItem, Member, Run, SettingsCopy, State, Token
+from runbell.server.services.access import Actor
+from runbell.server.services.externals import remove_external
 from runbell.server.services.invitation_links import join_url
 from runbell.server.services.invitations import invite
 from runbell.server.services.link_tokens import link_token
@@ -150,6 +152,11 @@ ROWS = (
         data=lambda stage: {"revision": 1, "cells": "[]", "owner": stage.slack.link_id},
         query="?channel=<str:slack_key>&env=<int:environment_id>",
     ),
+    Row(
+        "a/<int:account_id>/settings/notifications/email/external/<int:destination_id>/restore",
+        Action.SET_ANY_NOTIFICATIONS,
+        POST=302,
+    ),
     Row("a/<int:account_id>/settings/notifications/mine", Action.SEE_JOBS, GET=200),
     Row(
         "a/<int:account_id>/settings/notifications/lift",
@@ -278,6 +285,7 @@ class Stage:
     item: MailboxItem
     external: Destination
     slack: Destination  # an admin's Slack channel
+    removed: Destination  # an external address, just now
     twin: Job  # another one beside the shop's
     gone: Job  # deleted just now
     copied: SettingsCopy
@@ -296,8 +304,8 @@ class Stage:
             "run_id": self.run.pk,
             "item_id": self.item.pk,
             "token_id": self.service_token.pk,
-            "destination_id": self.external.pk,
             "slack_key": self.slack.address_key,
+            "destination_id": self.removed.pk if route.endswith("/restore") else self.external.pk,
             "public_id": public_id,
             "session_id": 1,
             "delivery_id": self.item.delivery_id,
@@ -328,6 +336,16 @@ def set_stage(shop: Acme) -> Stage:
         updated_at=now,
     )
     shop.rule(external, Outcome.FAILED)
+    removed = Destination.objects.create(
+        account=shop.account,
+        kind="email",
+        address="old@partner.example",
+        address_key="old@partner.example",
+        public_id="old",
+        created_at=now,
+        updated_at=now,
+    )
+    remove_external(removed, actor=Actor(shop.admin), now=now)
     run = Run.objects.create(
         account=shop.account, job=shop.job, state="started", started_at=now - timedelta(minutes=5), received_at=now - timedelta(minutes=5)
     )
@@ -347,7 +365,7 @@ def set_stage(shop: Acme) -> Stage:
     twin, gone = (Job.objects.create(account=shop.account, environment=shop.job.environment, name=name, created_at=now) for name in "tg")
     copied = SettingsCopy.objects.create(account=shop.account, member=shop.admin, at=now)
     Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
-    return Stage(shop, run, item, external, slack, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
+    return Stage(shop, run, item, external, slack, removed, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
 
 
 def routes() -> set[str]:

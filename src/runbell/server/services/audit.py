@@ -26,6 +26,7 @@ Action = Literal[
     "notifications.create",
     "notifications.update",
     "notifications.delete",
+    "notifications.restore",
     "notifications.adopt",
     "notifications.lift",
     "notifications.confirm",

@@ -1,18 +1,24 @@
 """External addresses as the pages add, change and remove them; refusals are codes, which the pages word."""
 
+from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import IntegrityError, transaction
 
 from runbell.channels.registry import channel
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action
-from runbell.server.db.models import Destination, Member, State
+from runbell.server.db.models import Destination, Member, Rule, State, Unsubscription
 from runbell.server.db.models.accounts import LANGUAGES
+from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.addresses import EMAIL, EmailTarget
-from runbell.server.services.destinations import Change, Taken, add_external_email, delete_setting, save_setting
+from runbell.server.services.destinations import Change, Taken, add_external_email, delete_setting, raise_revision, save_setting
 from runbell.server.services.profiles import known_zones
+from runbell.server.services.unsubscribe import UNDO_FOR, keep_for_undo, rules_kept
 
 LONGEST, LONGEST_LOCAL = 254, 64  # RFC 5321 §4.5.3.1
+REMOVAL = "removal"  # the scope of what is kept of a removed address; nothing of it can be seen while the address is gone
 
 
 class Refused(ValueError):
@@ -62,9 +68,69 @@ def set_reader(destination: Destination, language: str, zone: str, *, actor: Act
     save_setting(destination.pk, Change(language=language, zone=zone), actor=actor, now=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An address that can be brought back until then, with so many rules."""
+
+    id: int
+    address: str
+    rules: int
+    until: datetime
+
+
+@transaction.atomic
 def remove_external(destination: Destination, *, actor: Actor, now: datetime) -> None:
-    """Its rules go too. Raises `NotAllowed` and `NotThere`."""
+    """Its rules go too; both can be brought back for a day. Raises `NotAllowed` and `NotThere`."""
+    require_write(actor)
+    Destination.objects.select_for_update().get(pk=destination.pk)
+    rules = list(destination.rules.order_by("pk"))
     delete_setting(destination.pk, actor=actor, now=now)
+    keep_for_undo(destination, rules, REMOVAL, now=now)
+
+
+def removed_lately(actor: Actor, *, now: datetime) -> list[Removed]:
+    """The last removed first."""
+    require_write(actor)
+    here = {"destination__account": actor.account_id, "destination__state": State.DELETED, "destination__kind": EMAIL}
+    rows = Unsubscription.objects.filter(**here, scope=REMOVAL, undone_at=None, at__gt=now - UNDO_FOR).select_related("destination")
+    return [Removed(row.destination_id, row.destination.address, len(row.rules), row.at + UNDO_FOR) for row in rows.order_by("-at", "-pk")]
+
+
+@transaction.atomic
+def restore_external(destination_id: int, *, actor: Actor, now: datetime) -> Removed:
+    """The address as it was, with the rules that still make sense.
+
+    A second time changes nothing. Raises `NotAllowed`, `NotThere`, and `Refused` when the address has come back otherwise.
+    """
+    require_write(actor)
+    rows = Destination.objects.select_for_update(of=("self",)).filter(account=actor.account_id, kind=EMAIL, member=None)
+    destination = rows.filter(pk=destination_id).first()
+    kept = _kept_removal(destination, now) if destination else None
+    if destination is None or kept is None:
+        raise NotThere
+    done = Removed(destination.pk, destination.address, len(kept.rules), kept.at + UNDO_FOR)
+    if kept.undone_at is None:
+        _refuse_known(actor, destination.address, destination.address_key)
+        _bring_back(destination, kept, actor, now)
+    return done
+
+
+def _kept_removal(destination: Destination, now: datetime) -> Unsubscription | None:
+    return destination.unsubscriptions.filter(scope=REMOVAL, at__gt=now - UNDO_FOR).order_by("-at", "-pk").first()
+
+
+def _bring_back(destination: Destination, kept: Unsubscription, actor: Actor, now: datetime) -> None:
+    destination.state = State.ACTIVE
+    try:
+        with transaction.atomic():
+            raise_revision(destination, now)
+    except IntegrityError:  # added anew in this very moment
+        raise Refused("address", "duplicate", _with_key(actor, destination.address_key)) from None
+    kept.undone_at = now
+    kept.save(update_fields=["undone_at"])
+    Rule.objects.bulk_create(rules_kept(kept, destination, now), ignore_conflicts=True)
+    after = {"rules": destination.rules.count()}
+    audit.record(account=destination.account, actor=actor, action="notifications.restore", subject=destination.address, now=now, after=after)
 
 
 def why_not(address: str) -> str:

@@ -7,6 +7,7 @@ A rule for all jobs of an environment has no exceptions. To stop one job of it, 
 is now: what was asked for happens, and the page says that jobs which appear later are not among them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -191,8 +192,7 @@ def _remove(destination: Destination, scope: Scope, job: Job | None, actor: Acto
     _rules_in(destination, scope, job).delete()
     if scope is Scope.JOB and job:
         _spread([rule for rule in rules if rule.environment_id], job, now)
-    removed = [[rule.job_id, rule.environment_id, rule.outcome, rule.set_by_id] for rule in rules]
-    Unsubscription.objects.create(destination=destination, at=now, scope=scope, rules=removed)
+    keep_for_undo(destination, rules, scope, now=now)
     _touch(destination, now)
     after = {"rules": destination.rules.count(), "scope": scope.value, "of": _name(scope, job)}
     _record(destination, actor, "email.unsubscribe", now, before={"rules": before}, after=after)
@@ -203,6 +203,11 @@ def _remove(destination: Destination, scope: Scope, job: Job | None, actor: Acto
             environment=job.environment if job and scope is not Scope.EVERYTHING else None,
             now=now,
         )
+
+
+def keep_for_undo(destination: Destination, rules: Iterable[Rule], scope: str, *, now: datetime) -> None:
+    removed = [[rule.job_id, rule.environment_id, rule.outcome, rule.set_by_id] for rule in rules]
+    Unsubscription.objects.create(destination=destination, at=now, scope=scope, rules=removed)
 
 
 def _name(scope: Scope, job: Job | None) -> str:
@@ -233,12 +238,13 @@ def _restore(destination: Destination, actor: Actor | None, now: datetime) -> No
     if last.scope == Scope.JOB:
         environments = [environment for _, environment, _, _ in last.rules if environment]
         destination.rules.filter(set_at=last.at, job__environment__in=environments).delete()
-    Rule.objects.bulk_create(_rules_of(last, destination, now), ignore_conflicts=True)
+    Rule.objects.bulk_create(rules_kept(last, destination, now), ignore_conflicts=True)
     _touch(destination, now)
     _record(destination, actor, "email.unsubscribe_undo", now, before={}, after={"rules": destination.rules.count()})
 
 
-def _rules_of(last: Unsubscription, destination: Destination, now: datetime) -> list[Rule]:
+def rules_kept(last: Unsubscription, destination: Destination, now: datetime) -> list[Rule]:
+    """Of what was taken away, what still makes sense: rules of jobs and environments that are there."""
     here = {"account": destination.account_id}
     jobs = set(Job.objects.filter(**here, state=State.ACTIVE).values_list("pk", flat=True))
     environments = set(Environment.objects.filter(**here, state=State.ACTIVE).values_list("pk", flat=True))

@@ -38,6 +38,7 @@ SENTENCES: dict[audit.Action, Promise] = {
     "notifications.create": gettext_lazy("Notifications of %(subject)s were set"),
     "notifications.update": gettext_lazy("Notifications of %(subject)s were changed"),
     "notifications.delete": gettext_lazy("Notifications of %(subject)s were removed"),
+    "notifications.restore": gettext_lazy("%(subject)s and its notifications were brought back"),
     "notifications.adopt": gettext_lazy("%(subject)s took over what was set for the external address"),
     "notifications.lift": gettext_lazy("Sending to %(subject)s was allowed again"),
     "notifications.confirm": gettext_lazy("The holder of %(subject)s confirmed the address"),

@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from runbell.server.services import externals
 from runbell.server.services.externals import Refused
@@ -67,8 +67,20 @@ def remove_external(page: Page, destination_id: int) -> HttpResponse:
             rules=externals.rules_of(found),
         )
     externals.remove_external(found, actor=page.actor, now=timezone.now())
-    page.toast(gettext("%(address)s and its rules are removed.") % {"address": found.address})
+    undo = reverse("restore_external", args=[page.frame.account_id, found.pk])
+    page.toast(gettext("%(address)s and its rules are removed.") % {"address": found.address}, undo)
     return redirect(base)
+
+
+@require_POST
+@member_page
+def restore_external(page: Page, destination_id: int) -> HttpResponse:
+    try:
+        back = externals.restore_external(destination_id, actor=page.actor, now=timezone.now())
+    except Refused as bad:
+        return _form(page, title=gettext("Add external email"), bad=bad, status=409)
+    page.toast(gettext("%(address)s is back, with its rules.") % {"address": back.address})
+    return redirect(f"{reverse(URL, args=[page.frame.account_id])}?to={back.id}")
 
 
 def _form(page: Page, *, title: str, form: Any = None, found: Any = None, bad: Refused | None = None, status: int = 200) -> HttpResponse:
@@ -86,6 +98,7 @@ def _form(page: Page, *, title: str, form: Any = None, found: Any = None, bad: R
         back=back,
         account=page.actor.member.account,
         zones=offered_zones(),
+        removed=[] if found else externals.removed_lately(page.actor, now=timezone.now()),
     )
 
 

@@ -47,6 +47,7 @@ _account = [
     path("settings/notifications/email/external/<int:destination_id>", externals.external, name="external"),
     path("settings/notifications/email/external/<int:destination_id>/remove", externals.remove_external, name="remove_external"),
     path("settings/notifications/slack", slack_notifications.slack_notifications, name="slack_notifications"),
+    path("settings/notifications/email/external/<int:destination_id>/restore", externals.restore_external, name="restore_external"),
     path("settings/notifications/mine", own_mail.mine, name="mine"),
     path("settings/notifications/preview", preview.preview, name="preview"),
     path("settings/notifications/preview/html", preview.preview_letter, name="preview_letter"),
