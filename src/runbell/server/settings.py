@@ -89,6 +89,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else 
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "runbell.server.web.edge.forged"
 
 INSTALLED_APPS = [
     "django.contrib.auth",

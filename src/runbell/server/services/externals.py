@@ -130,7 +130,9 @@ def _bring_back(destination: Destination, kept: Unsubscription, actor: Actor, no
     kept.save(update_fields=["undone_at"])
     Rule.objects.bulk_create(rules_kept(kept, destination, now), ignore_conflicts=True)
     after = {"rules": destination.rules.count()}
-    audit.record(account=destination.account, actor=actor, action="notifications.restore", subject=destination.address, now=now, after=after)
+    audit.record(
+        account=destination.account, actor=actor, action="notifications.restore", subject=destination.address, now=now, after=after
+    )
 
 
 def why_not(address: str) -> str:

@@ -11,12 +11,14 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
+from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.gzip import gzip_page
 
+from runbell.server.services import kept_forms
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.pages import Frame, account_ids, actor_and_frame, seen
 
@@ -100,6 +102,20 @@ def _where_one_was(request: HttpRequest) -> str:
     return request.get_full_path() if request.method in ("GET", "HEAD") else page_before(request) or request.get_full_path()
 
 
+def _kept(request: HttpRequest) -> str:
+    """Where a form comes back that was sent too late, if it is one that is kept."""
+    place = request.get_full_path()
+    is_kept = kept_forms.FIELD in request.POST and kept_forms.keep(request.session, place, request.POST, now=timezone.now())
+    return place if is_kept else ""
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without the token of this browser. One that is kept comes back: its pledge is as hard to guess, and nothing is saved by it."""
+    if place := _kept(request):
+        return redirect(place)
+    return render(request, "403_csrf.html", {"no_cookie": reason == REASON_NO_CSRF_COOKIE}, status=403)
+
+
 def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[..., HttpResponse]:
     """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached.
 
@@ -111,7 +127,7 @@ def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[
     @wraps(view)
     def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            return redirect_to_login(_where_one_was(request))
+            return redirect_to_login(_kept(request) or _where_one_was(request))
         found: Frame | None = None
         try:
             actor, found = actor_and_frame(request.user, account_id)

@@ -1,5 +1,6 @@
 """Profile › Notification settings › Email notifications: pick an address and an environment, look, edit, save."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,14 +9,15 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from runbell.core.cells import Cell
 from runbell.core.permissions import Action
 from runbell.server.services import confirmations, unsubscribe
 from runbell.server.services.addresses import Directory, EmailTarget, directory, target_for
 from runbell.server.services.bounces import SwitchedOff
 from runbell.server.services.matrix import get_matrix, list_environments, pick_environment
 from runbell.server.web.edge import Page, member_page
-from runbell.server.web.matrix import Place
-from runbell.server.web.saving import Form, Sheet, save, table
+from runbell.server.web.matrix import Place, still_changes
+from runbell.server.web.saving import Form, Sheet, kept_cells, save, table
 
 LATELY = timedelta(days=30)
 ADD = "add"  # the picker's last entry
@@ -28,11 +30,12 @@ def email_notifications(page: Page) -> HttpResponse:
     place = Place.read(page.request.GET)
     if place.to == ADD:
         return redirect("add_external", account_id=page.frame.account_id)
-    return _save(page, place) if page.request.method == "POST" else _show(page, place)
+    kept = kept_cells(page)  # a form that is sent now is newer
+    return _save(page, place) if page.request.method == "POST" else _show(page, place, kept=kept)
 
 
-def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 200) -> HttpResponse:
-    """Ten queries, however many jobs there are."""
+def _show(page: Page, place: Place, form: Form | None = None, *, kept: Sequence[Cell] = (), status: int = 200) -> HttpResponse:
+    """Ten queries, however many jobs there are. `kept` is ticked again and waits for Save."""
     found = _find(page, place)
     environments = list_environments(page.actor)
     environment = pick_environment(page.actor, environments, place.env)
@@ -40,6 +43,7 @@ def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 2
     place = replace(place, to=target.key if place.to else "", env=environment.pk if environment else None)
     sheet, may_edit = Sheet(page, place, URL), page.actor.may(_editing(page, target))
     matrix = get_matrix(target.destination, environment) if environment else None
+    kept = still_changes(kept, matrix) if matrix and may_edit else []
     now = timezone.now()
     return page.render(
         "runbell/email_notifications.html",
@@ -55,13 +59,13 @@ def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 2
         place=place,
         here=sheet.here,
         may_edit=may_edit,
-        is_editing=may_edit and matrix is not None and (form is not None or page.request.GET.get("edit") == "1"),
+        is_editing=may_edit and matrix is not None and (form is not None or bool(kept) or page.request.GET.get("edit") == "1"),
         form=form,
         asked=confirmations.open_question(target.destination) if target.destination else None,
         off=_switched_off(target, may_lift=may_edit),
         lately=None if target.is_own(page.actor) else _unsubscribed_lately(target, now),
         own=_own_mail(page, found, now),
-        **(table(sheet, target, matrix, form) if matrix else {}),
+        **(table(sheet, target, matrix, form, kept) if matrix else {}),
     )
 
 

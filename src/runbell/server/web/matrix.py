@@ -1,7 +1,7 @@
 """What every page with a matrix shares: where it stands in the URL, the rows it shows, the facts its script starts from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,6 +59,11 @@ class Box:
     name: str
     is_on: bool
     is_via_all: bool = False
+    is_other: bool = False  # than stored: a change that waits for Save
+
+    @property
+    def is_ticked(self) -> bool:
+        return self.is_on != self.is_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,12 @@ class Grid:
     place: Place
     rows: tuple[Row, ...]
     matching: int
+    changed: frozenset[tuple[int, Outcome]] = frozenset()
 
     @property
     def all_jobs(self) -> Row:
-        boxes = tuple(Box(word, f"{ALL_JOBS}:{word}", word in self.matrix.everything) for word in OUTCOMES)
+        on, changed = self.matrix.everything, self.changed
+        boxes = tuple(Box(word, f"{ALL_JOBS}:{word}", word in on, is_other=(ALL_JOBS, word) in changed) for word in OUTCOMES)
         return Row(ALL_JOBS, "", "", boxes)
 
     @property
@@ -145,19 +152,36 @@ def drawn() -> dict[str, SafeString]:
     return {name: render_to_string("runbell/choice.html", {"choice": choice}) for name, choice in choices.items()}
 
 
-def grid_of(matrix: Matrix, place: Place) -> Grid:
+def grid_of(matrix: Matrix, place: Place, changes: Sequence[Cell] = ()) -> Grid:
+    """`changes`: boxes that are ticked otherwise than stored."""
     needle = place.q.casefold()
     lines = [line for line in matrix.lines if needle in line.name.casefold()]
     if place.show == SET:
         lines = [line for line in lines if line.own - matrix.everything]
     start = (place.page - 1) * PLAIN_ROWS
-    rows = tuple(_row(line, matrix.everything) for line in lines[start : start + PLAIN_ROWS])
-    return Grid(matrix, place, rows, len(lines))
+    changed = frozenset((cell.line, cell.outcome) for cell in changes)
+    rows = tuple(_row(line, matrix.everything, changed) for line in lines[start : start + PLAIN_ROWS])
+    return Grid(matrix, place, rows, len(lines), changed)
 
 
-def _row(line: Line, everything: frozenset[Outcome]) -> Row:
-    boxes = tuple(Box(word, f"{line.id}:{word}", word in line.own or word in everything, word in everything) for word in OUTCOMES)
+def _row(line: Line, everything: frozenset[Outcome], changed: frozenset[tuple[int, Outcome]]) -> Row:
+    boxes = tuple(
+        Box(word, f"{line.id}:{word}", word in line.own or word in everything, word in everything, (line.id, word) in changed)
+        for word in OUTCOMES
+    )
     return Row(line.id, line.name, line.last, boxes)
+
+
+def still_changes(cells: Sequence[Cell], matrix: Matrix) -> list[Cell]:
+    """Those that would change something now, over what is stored now."""
+    stored = {line.id: line.own for line in matrix.lines}
+    found = []
+    for cell in cells:
+        is_locked = cell.line != ALL_JOBS and cell.outcome in matrix.everything
+        own = matrix.everything if cell.line == ALL_JOBS else stored.get(cell.line)
+        if own is not None and not is_locked and (cell.outcome in own) != (cell.to is Value.ON):
+            found.append(replace(cell, was=Value.ON if cell.outcome in own else Value.OFF))
+    return found
 
 
 def facts(matrix: Matrix, *, job_url: str, draft: str, revision: int, changes: Sequence[Cell] = ()) -> dict[str, Any]:

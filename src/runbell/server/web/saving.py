@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 
 from runbell.core.cells import Cell
 from runbell.core.fields import BadField
+from runbell.server.services import kept_forms
 from runbell.server.services.access import NotThere
 from runbell.server.services.cells import Clash, Saved, save_cells
 from runbell.server.services.matrix import Matrix, get_matrix, list_environments, pick_environment
@@ -52,13 +53,23 @@ class Sheet:
         return get_matrix(target.stored(self.page.actor), environment)
 
 
-def table(sheet: Sheet, target: Target, matrix: Matrix, form: Form | None) -> dict[str, Any]:
+def kept_cells(page: Page) -> list[Cell]:
+    """What the member had changed without script when their session ended; it comes back once."""
+    form = kept_forms.take(page.request.session, page.request.get_full_path(), page.actor, now=timezone.now())
+    try:
+        return read_cells(form) if form else []
+    except BadField:
+        return []
+
+
+def table(sheet: Sheet, target: Target, matrix: Matrix, form: Form | None, kept: Sequence[Cell]) -> dict[str, Any]:
+    """`kept`: changes that are ticked again."""
     place, job_url = sheet.place, reverse("job", args=[sheet.page.frame.account_id, 0])[:-1]
     draft = f"{sheet.page.actor.member.pk}/{target.key}/{matrix.environment.pk}"
-    revision, cells = (form.revision, form.cells) if form else (target.revision, ())
+    revision, cells = (form.revision, form.cells) if form else (target.revision, kept)
     return {
         "outcomes": [word.value for word in OUTCOMES],
-        "grid": grid_of(matrix, place),
+        "grid": grid_of(matrix, place, kept),
         "facts": facts(matrix, job_url=job_url, draft=draft, revision=revision, changes=cells),
         "cells_json": json.dumps([cell_json(cell) for cell in cells]),
         "job_url": job_url,
@@ -72,6 +83,8 @@ def table(sheet: Sheet, target: Target, matrix: Matrix, form: Form | None) -> di
             "edit": place.query(edit=1),
         },
         "revision": revision,
+        "kept": kept,
+        "pledge": kept_forms.pledge(sheet.page.actor),
     }
 
 

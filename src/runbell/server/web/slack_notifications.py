@@ -1,5 +1,6 @@
 """Profile › Notification settings › Slack notifications: pick a Slack channel and an environment, look, edit, save, take over."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
+from runbell.core.cells import Cell
 from runbell.core.permissions import Action
 from runbell.server.services.access import NotThere
 from runbell.server.services.matrix import get_matrix, list_environments, pick_environment
@@ -14,8 +16,8 @@ from runbell.server.services.slack_pages import book, ownership, pick, who_may_c
 from runbell.server.services.slack_targets import NoLink, OwnerChanged, SlackTarget, slack_target_for
 from runbell.server.web.cells_form import cleared, read_cells, read_revision
 from runbell.server.web.edge import Page, member_page
-from runbell.server.web.matrix import Place
-from runbell.server.web.saving import Form, Sheet, save, table
+from runbell.server.web.matrix import Place, still_changes
+from runbell.server.web.saving import Form, Sheet, kept_cells, save, table
 
 URL = "slack_notifications"
 
@@ -25,10 +27,13 @@ URL = "slack_notifications"
 def slack_notifications(page: Page) -> HttpResponse:
     page.actor.require(Action.SEE_JOBS)
     place = Place.read(page.request.GET, "channel")
-    return _save(page, place) if page.request.method == "POST" else _show(page, place)
+    kept = kept_cells(page)
+    return _save(page, place) if page.request.method == "POST" else _show(page, place, kept=kept)
 
 
-def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 200, is_warned: bool = False) -> HttpResponse:
+def _show(
+    page: Page, place: Place, form: Form | None = None, *, kept: Sequence[Cell] = (), status: int = 200, is_warned: bool = False
+) -> HttpResponse:
     """A fixed number of queries, however many jobs and Slack channels there are. `is_warned`: another owner came while a form was open."""
     actor, found = page.actor, book(page.actor)
     target = pick(actor, found, place.to)
@@ -37,6 +42,7 @@ def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 2
     place = replace(place, to=target.key if target else "", env=environment.pk if environment else None)
     sheet, may_edit = Sheet(page, place, URL), target is not None and target.may_edit(actor)
     matrix = get_matrix(target.destination, environment) if target and environment else None
+    kept = still_changes(kept, matrix) if matrix and may_edit else []
     return page.render(
         "runbell/slack_notifications.html",
         status=status,
@@ -50,14 +56,14 @@ def _show(page: Page, place: Place, form: Form | None = None, *, status: int = 2
         place=place,
         here=sheet.here,
         may_edit=may_edit,
-        is_editing=may_edit and matrix is not None and (form is not None or page.request.GET.get("edit") == "1"),
+        is_editing=may_edit and matrix is not None and (form is not None or bool(kept) or page.request.GET.get("edit") == "1"),
         form=form,
         is_warned=is_warned,
         strip="runbell/slack_strip.html",
         integrations=f"/a/{page.frame.account_id}/settings/integrations",
         who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
         **(_picked(page, target) if target else {}),
-        **(table(sheet, target, matrix, form) if target and matrix else {}),
+        **(table(sheet, target, matrix, form, kept) if target and matrix else {}),
     )
 
 
