@@ -27,8 +27,8 @@ setup: .venv/.ready ## A .venv with the server, the command and every tool.
 	$(UV) pip install --quiet --python .venv-dbt/bin/python --no-deps -e .
 	@touch $@
 
-demo: setup .venv-dbt/.ready ## Four real dbt jobs and the mails about them, then a server to look at. ONCE=1 ends by itself.
-	$(RUN)/python examples/demo.py $(if $(ONCE),--once)
+demo: setup .venv-dbt/.ready ## Four real dbt jobs and the mails about them, then a server to look at. ONCE=1 ends by itself, SLACK=1 has a fake Slack.
+	$(RUN)/python examples/demo.py $(if $(ONCE),--once) $(if $(SLACK),--slack)
 
 run: setup ## A server of your own on http://127.0.0.1:8484, with its data in var/.
 	$(RUN)/runbell serve

@@ -1,5 +1,7 @@
 """Runs real dbt jobs under Runbell and shows the mails about them: `make demo`, or `make demo ONCE=1` to end by itself.
 
+`make demo SLACK=1` has a fake Slack beside it, on this machine alone, to try linking and Slack channels with.
+
     dbt build ──► runbell run ──► the server ──► its mailbox ──► this terminal
 
 Four jobs of `examples/shop` end in the four ways a job can end. ada@acme.test has a rule for each, so four mails arrive; each is
@@ -20,9 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import demo_slack
 from demo_checks import Browser, api, has_pending, mails, problems, read_database_of, words_of_dbt
 from demo_jobs import JOBS, Job
 
@@ -40,11 +45,12 @@ class Trouble(Exception):
 def main() -> int:
     made = argparse.ArgumentParser(description="Real dbt jobs, and the mails about them.")
     made.add_argument("--once", action="store_true", help="end when the jobs have run, instead of serving on")
+    made.add_argument("--slack", action="store_true", help="with a fake Slack beside it")
     made.add_argument("--without", choices=[job.outcome for job in JOBS], help="leave one rule out: its mail must then be missing")
     options = made.parse_args()
     signal.signal(signal.SIGTERM, end)
     try:
-        with demo(is_once=options.once) as shop:
+        with demo(is_once=options.once, has_slack=options.slack) as shop:
             return tell(shop, options.without, is_once=options.once)
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
@@ -74,13 +80,15 @@ def tell(shop: "Shop", without: str | None, *, is_once: bool) -> int:
 
 
 @contextmanager
-def demo(*, is_once: bool) -> Iterator["Shop"]:
+def demo(*, is_once: bool, has_slack: bool = False) -> Iterator["Shop"]:
     """A server of its own with the account Acme in it. Afterwards nothing is left."""
     (ROOT / "var").mkdir(exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="demo-", dir=ROOT / "var"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         shop = Shop(home, free_port(0 if is_once else 8484), stack)
+        if has_slack:
+            shop.start_slack(free_port(0 if is_once else 8485))
         shop.open()
         yield shop
 
@@ -90,6 +98,7 @@ class Shop:
         self.home, self.stack = home, stack
         self.url = f"http://127.0.0.1:{port}"
         self.password = secrets.token_urlsafe(12)
+        self.slack: demo_slack.Slack | None = None
         self.browser = Browser(ADA, self.password)
         base = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBELL_", "DBT_", "DJANGO_", "VIRTUAL_ENV"))}
         self.server_env = {**base, "RUNBELL_HOME": str(home / "server"), "RUNBELL_BIND": f"127.0.0.1:{port}"}
@@ -103,6 +112,11 @@ class Shop:
             "DBT_TARGET_PATH": str(home / "target"),
             "DBT_LOG_PATH": str(home / "logs"),
         }
+
+    def start_slack(self, port: int) -> None:
+        self.slack = demo_slack.start(SERVER / "python", port, f"{self.url}/integrations/slack/events")
+        self.stack.callback(demo_slack.end, self.slack, stop)
+        self.server_env |= self.slack.settings
 
     def open(self) -> None:
         say("Starting runbell serve, on SQLite and with its built-in mailbox.")
@@ -182,8 +196,13 @@ class Shop:
             time.sleep(0.1)
 
     def serve_on(self) -> None:
-        say(f"\n{self.url}\n{ADA}\n{self.password}\n\nCtrl-C ends it.")
+        say(f"\n{self.url}\n{ADA}\n{self.password}\n")
+        if self.slack:
+            say(self.slack.way(self.url, self.account))
+        say("Enter runs the next job, Ctrl-C ends it.")
         try:
+            for job, _ in zip(cycle(JOBS), sys.stdin, strict=False):
+                self.run(job, job.steps, job.exit_codes, interrupt_at=job.interrupt_at, is_shown=True)
             self.server.wait()
         except KeyboardInterrupt:
             print()
@@ -203,7 +222,7 @@ def quoted(word: str) -> str:
     return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[Any]") -> None:
     if process.poll() is not None:
         return
     process.terminate()
