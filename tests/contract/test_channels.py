@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
+from json import loads
 from typing import Any
 
 import pytest
@@ -15,11 +17,16 @@ from runbell.messages.compose import compose_run
 from runbell.messages.examples import EXAMPLES, FAILED_RUN
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.messages.message import Message
+from tests.fakes.slack.blocks import check_message
 from tests.hostile import HOSTILE
 from tests.mails import RECIPIENT, TRANSPORT, reader
 
-BUDGETS = {"email": 102 * 1024}  # Gmail cuts a mail there
-SETTINGS: Mapping[str, Mapping[str, Any]] = {"email": {"address": "ada@acme.test"}}
+BUDGETS = {"email": 102 * 1024, "slack": 40_000, "slack_webhook": 40_000}  # Gmail cuts a mail there; what Slack counts is below
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "email": {"address": "ada@acme.test"},
+    "slack": {"channel_id": "C0123456789"},
+    "slack_webhook": {"address": "#data-alerts", "secret": "https://hooks.slack.com/services/T0123/B0123/SECRETabcdefghijklmnop"},
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -51,7 +58,10 @@ def worst(text: str) -> RunFacts:
 
 def sent(it: Channel, message: Message, **changes: Any) -> bytes:
     rendered = it.render(message, reader(message.language), TRANSPORT)
-    return it.address(rendered, replace(RECIPIENT, **changes), "12.0")
+    payload = it.address(rendered, replace(RECIPIENT, **changes), "12.0")
+    if it.kind != "email":
+        check_message(loads(payload))
+    return payload
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
@@ -94,8 +104,19 @@ def test_settings_are_cleaned_once(it: Channel) -> None:
 
 
 def test_describing_tells_no_secret(it: Channel) -> None:
-    secrets = {field.name: f"SECRET-{field.name}" for field in it.fields if field.is_secret}
+    secrets = {field.name: f"SECRET-{field.name}" for field in it.fields if field.is_secret} | {"token": "SECRET"}
     assert "SECRET" not in it.describe({**it.clean(SETTINGS[it.kind]), **secrets})
+
+
+def test_a_complaint_repeats_no_secret(it: Channel) -> None:
+    for secret in (field.name for field in it.fields if field.is_secret):
+        with pytest.raises(BadField) as caught:
+            it.clean({**SETTINGS[it.kind], secret: "https://evil.test/SECRET"})
+        assert "SECRET" not in str(caught.value)
+
+
+def test_the_pace_is_known(it: Channel) -> None:
+    assert it.pace >= timedelta()
 
 
 def test_bad_settings_name_a_field_of_the_form(it: Channel) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from runbell.core.because import Because
@@ -23,12 +23,13 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How this server sends: the relay or provider's address (with its secret), who it sends as, where its pages are."""
+    """How this server sends: the mail relay's address (with its secret), who it sends as, where its pages are, where Slack's API is."""
 
     url: str = field(repr=False)
     sender: str
     public_url: str
     timeout: float = 30.0
+    slack_api_url: str = "https://slack.com/api/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Channel(Protocol):
     kind: str
     label: str
     fields: tuple[Field, ...]
+    pace: timedelta  # between two messages to one destination
 
     def clean(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a destination from what a person typed. Raises `BadField` naming the field."""

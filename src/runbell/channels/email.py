@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from time import monotonic
@@ -60,6 +60,7 @@ class EmailChannel:
     kind = "email"
     label = "Email"
     fields: tuple[Field, ...] = (Field("address", "Email address"),)
+    pace = timedelta()
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

@@ -2,8 +2,10 @@
 
 from runbell.channels.base import Channel
 from runbell.channels.email import EmailChannel
+from runbell.channels.slack import SlackChannelKind
+from runbell.channels.slack_webhook import SlackWebhook
 
-_CHANNELS: dict[str, Channel] = {channel.kind: channel for channel in (EmailChannel(),)}
+_CHANNELS: dict[str, Channel] = {channel.kind: channel for channel in (EmailChannel(), SlackChannelKind(), SlackWebhook())}
 KINDS = tuple(_CHANNELS)
 
 

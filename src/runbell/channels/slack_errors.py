@@ -3,6 +3,7 @@
 https://docs.slack.dev/reference/methods/chat.postMessage#errors and the pages of the other methods.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Any
 from runbell.channels.http import Unreached
 from runbell.channels.smtp_verdicts import masked
 from runbell.core.because import Because
+from runbell.core.deliveries import Dead, Ends, Retry, Verdict
 
 
 class TroubleKind(StrEnum):
@@ -93,6 +95,8 @@ KINDS: Mapping[str, TroubleKind] = {
     )
     for word in words
 }
+WORKSPACE_WORDS = ("message_limit_exceeded", "team_added_to_org", "org_login_required")
+"""For now nothing at all can be posted there."""
 BUSY_WORDS = ("ratelimited", "rate_limited", "message_limit_exceeded")
 LONG_PAUSE = timedelta(hours=1)  # message_limit_exceeded: the workspace is over its limit of the month or day, not of the second
 SHORT_PAUSE = timedelta(seconds=30)  # a 429 without Retry-After
@@ -133,6 +137,14 @@ def of_answer(status: int, headers: Mapping[str, str], data: Mapping[str, Any]) 
     return SlackTrouble(because_of(word, data), kind_of(word), retry_after(headers) or pause)
 
 
+def of_webhook(status: int, headers: Mapping[str, str], said: str) -> SlackTrouble:
+    """A webhook answers with a bare word. 404 and 410 mean that it is gone, whatever word they come with; a page is nobody's word."""
+    is_word = re.fullmatch("[a-z_]{1,80}", said) is not None
+    if is_word and said not in KINDS and status in (404, 410):
+        return SlackTrouble(because_of("no_service"), TroubleKind.CHANNEL)
+    return of_answer(status, headers, {"error": said} if is_word else {})
+
+
 def of_unreached(error: Unreached) -> SlackTrouble:
     params = {name: value for name, value in (("text", error.text), ("proxy", error.proxy)) if value}
     return SlackTrouble(Because(f"slack_{error.word}", params), TroubleKind.TRANSIENT)
@@ -146,3 +158,25 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Slack sends whole seconds (https://docs.slack.dev/apis/web-api/rate-limits)."""
     said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     return min(timedelta(seconds=int(said[:9])), MAX_PAUSE) if said.isascii() and said.isdecimal() else None
+
+
+_AT_THE_WAY = {f"slack_{word}" for word in ("unreachable", "tls", "silent", "http", *WORKSPACE_WORDS)}
+
+
+def verdict_of(trouble: SlackTrouble) -> Verdict:
+    """What becomes of a message that met this trouble."""
+    because, after = trouble.because, trouble.retry_after
+    match trouble.kind:
+        case TroubleKind.CHANNEL:
+            return Dead(because, is_refusal=True, ends=Ends.DESTINATION)
+        case TroubleKind.INSTALLATION if because.code == "slack_token_expired":
+            return Retry(because)  # with token rotation somebody renews it
+        case TroubleKind.INSTALLATION:
+            return Dead(because, ends=Ends.INSTALLATION)
+        case TroubleKind.REFUSED:
+            return Dead(because)
+        case TroubleKind.TRANSIENT:
+            is_transport = because.code in _AT_THE_WAY
+            is_lost = trouble.is_lost or because.code == "slack_fatal_error"  # some of it may have been done, says Slack
+            is_busy = because.code in ("slack_ratelimited", "slack_rate_limited")
+            return Retry(because, after, is_transport=is_transport, is_busy=is_busy, is_lost=is_lost)

@@ -181,7 +181,9 @@ def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> 
 
 
 def transport() -> Transport:
-    return Transport(settings.RUNBELL_SMTP_URL, settings.RUNBELL_MAIL_FROM, settings.RUNBELL_PUBLIC_URL)
+    return Transport(
+        settings.RUNBELL_SMTP_URL, settings.RUNBELL_MAIL_FROM, settings.RUNBELL_PUBLIC_URL, slack_api_url=settings.RUNBELL_SLACK_API_URL
+    )
 
 
 class Renderer:
