@@ -157,6 +157,14 @@ ROWS = (
         Action.SET_ANY_NOTIFICATIONS,
         POST=302,
     ),
+    Row("a/<int:account_id>/settings/notifications/slack/channels", Action.LINK_SLACK, GET=200),
+    Row("a/<int:account_id>/settings/notifications/slack/channels/refresh", Action.LINK_SLACK, POST=302),
+    Row(
+        "a/<int:account_id>/settings/notifications/slack/channels/find",
+        Action.LINK_SLACK,
+        POST=302,
+        data=lambda stage: {"text": stage.slack.settings["channel_id"]},
+    ),
     Row("a/<int:account_id>/settings/notifications/mine", Action.SEE_JOBS, GET=200),
     Row(
         "a/<int:account_id>/settings/notifications/lift",

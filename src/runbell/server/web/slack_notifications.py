@@ -18,6 +18,7 @@ from runbell.server.web.cells_form import cleared, read_cells, read_revision
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.matrix import Place, still_changes
 from runbell.server.web.saving import Form, Sheet, kept_cells, save, table
+from runbell.server.web.slack_lines import Finds, configured_groups, finds
 
 URL = "slack_notifications"
 
@@ -28,13 +29,23 @@ def slack_notifications(page: Page) -> HttpResponse:
     page.actor.require(Action.SEE_JOBS)
     place = Place.read(page.request.GET, "channel")
     kept = kept_cells(page)
-    return _save(page, place) if page.request.method == "POST" else _show(page, place, kept=kept)
+    return _save(page, place) if page.request.method == "POST" else show(page, place, kept=kept)
 
 
-def _show(
-    page: Page, place: Place, form: Form | None = None, *, kept: Sequence[Cell] = (), status: int = 200, is_warned: bool = False
+def show(
+    page: Page,
+    place: Place,
+    form: Form | None = None,
+    *,
+    kept: Sequence[Cell] = (),
+    status: int = 200,
+    is_warned: bool = False,
+    problem: str = "",
 ) -> HttpResponse:
-    """A fixed number of queries, however many jobs and Slack channels there are. `is_warned`: another owner came while a form was open."""
+    """A fixed number of queries, however many jobs and Slack channels there are.
+
+    `is_warned`: another owner came while a form was open. `problem`: why a Slack channel that was asked for cannot be had.
+    """
     actor, found = page.actor, book(page.actor)
     target = pick(actor, found, place.to)
     environments = list_environments(actor)
@@ -49,6 +60,7 @@ def _show(
         section="settings",
         side=URL,
         found=found,
+        groups=configured_groups(found.channels),
         target=target,
         rules=found.rules_of(place.to),
         environments=environments,
@@ -59,12 +71,20 @@ def _show(
         is_editing=may_edit and matrix is not None and (form is not None or bool(kept) or page.request.GET.get("edit") == "1"),
         form=form,
         is_warned=is_warned,
+        problem=problem,
+        finds=_finds(page, problem),
         strip="runbell/slack_strip.html",
         integrations=f"/a/{page.frame.account_id}/settings/integrations",
         who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
         **(_picked(page, target) if target else {}),
         **(table(sheet, target, matrix, form, kept) if target and matrix else {}),
     )
+
+
+def _finds(page: Page, problem: str) -> Finds | None:
+    """Without script: what the search found."""
+    text = page.request.POST.get("text", "") if problem else page.request.GET.get("find", "")
+    return finds(page, text) if text.strip() and page.actor.may(Action.LINK_SLACK) else None
 
 
 def _picked(page: Page, target: SlackTarget) -> dict[str, Any]:
@@ -83,11 +103,11 @@ def _save(page: Page, place: Place) -> HttpResponse:
     """A form that says nothing of another owner does not take a Slack channel over."""
     target = replace(slack_target_for(page.actor, place.to), expects=_owner_link(page))
     try:
-        return save(Sheet(page, place, URL), target, lambda form, status: _show(page, place, form, status=status))
+        return save(Sheet(page, place, URL), target, lambda form, status: show(page, place, form, status=status))
     except OwnerChanged:
-        return _show(page, place, _form_again(page), status=409, is_warned=True)
+        return show(page, place, _form_again(page), status=409, is_warned=True)
     except NoLink:
-        return _show(page, place, status=409)
+        return show(page, place, status=409)
 
 
 def _form_again(page: Page) -> Form:

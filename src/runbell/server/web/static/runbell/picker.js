@@ -1,5 +1,6 @@
 /* A <select data-picker> becomes a button and a list that can be searched, in groups, each entry with a note. Its value and its form
-   stay the select's. https://www.w3.org/WAI/ARIA/apg/patterns/combobox/ */
+   stay the select's. With data-source the server searches, where there are thousands; what Slack is asked goes through the forms whose
+   ids are in data-refresh and data-paste. https://www.w3.org/WAI/ARIA/apg/patterns/combobox/ */
 
 const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
@@ -15,16 +16,27 @@ const icon = (name) => {
   svg.append(use);
   return svg;
 };
-const named = (option) => {
-  const span = make("span", {}, option.dataset.main);
-  if (option.dataset.more) span.append(" ", make("span", { class: "faint" }, option.dataset.more));
+const marked = (text, needle) => {
+  const at = needle ? text.toLocaleLowerCase().indexOf(needle) : -1;
+  return at < 0 ? [text] : [text.slice(0, at), make("b", {}, text.slice(at, at + needle.length)), text.slice(at + needle.length)];
+};
+const named = ({ main, more }, needle = "") => {
+  const span = make("span", {}, ...marked(main, needle));
+  if (more) span.append(" ", make("span", { class: "faint" }, more));
   return span;
 };
+const groupsOf = (select) => [...select.querySelectorAll("optgroup")].map(({ label, dataset, children }) => ({
+  label, icon: dataset.icon,
+  options: [...children].filter((option) => !("foot" in option.dataset)).map((option) => ({ value: option.value, ...option.dataset })),
+}));
+const fitting = (groups, needle) => groups
+  .map((group) => ({ ...group, options: group.options.filter(({ main, more }) => `${main} ${more}`.toLocaleLowerCase().includes(needle)) }))
+  .filter(({ options }) => options.length);
 
 function replace(select) {
   const id = select.id, label = document.querySelector(`label[for="${id}"]`), field = select.closest(".field");
   const current = select.selectedOptions[0];
-  const value = named(current);
+  const value = named(current.dataset);
   value.id = `${id}-value`;
   const button = make("button", { class: "pick", type: "button", "aria-haspopup": "listbox", "aria-expanded": "false", "aria-labelledby": `${label.id} ${value.id}` },
     icon(select.dataset.icon || "mail"), value, icon("down"));
@@ -40,28 +52,16 @@ function replace(select) {
 
 function open(select, field, button) {
   if (field.querySelector(".popover")) return;
-  const listId = `${select.id}-list`;
+  const listId = `${select.id}-list`, groups = groupsOf(select), { source } = select.dataset;
   const input = make("input", { class: "input", type: "search", role: "combobox", "aria-expanded": "true", "aria-controls": listId, "aria-autocomplete": "list",
     "aria-label": select.dataset.find, placeholder: select.dataset.find, autocomplete: "off" });
   const list = make("div", { class: "options", id: listId, role: "listbox", "aria-label": field.querySelector(".label").textContent, tabindex: "-1" });
   const none = make("p", { class: "popover-foot", hidden: "" }, select.dataset.none);
   const popover = make("div", { class: "popover" }, make("div", { class: "finder" }, icon("search"), input), list, none);
-  const items = [];
-  [...select.querySelectorAll("optgroup")].forEach((group, g) => {
-    const name = make("li", { class: "group-name", id: `${listId}-g${g}`, role: "presentation" }, group.label);
-    const box = make("ul", { role: "group", "aria-labelledby": name.id }, name);
-    for (const option of group.querySelectorAll("option:not([data-foot])")) {
-      const item = make("li", { class: "option", role: "option", id: `${listId}-${items.length}`, "aria-selected": String(option.selected) },
-        icon(group.dataset.icon), named(option), make("small", {}, option.dataset.note));
-      items.push({ item, option, box, key: `${option.dataset.main} ${option.dataset.more}`.toLocaleLowerCase() });
-      box.append(item);
-    }
-    list.append(box);
-  });
   const foot = select.querySelector("option[data-foot]");
   if (foot) popover.append(make("div", { class: "popover-foot" }, make("a", { class: "textlink", href: foot.dataset.foot, "data-ask": "" }, icon("plus"), foot.textContent)));
 
-  let active = items.find(({ option }) => option.selected) ?? items[0];
+  let items = [], active;
   const activate = (entry) => {
     active?.item.classList.remove("active");
     active = entry;
@@ -69,6 +69,23 @@ function open(select, field, button) {
     entry.item.classList.add("active");
     input.setAttribute("aria-activedescendant", entry.item.id);
     entry.item.scrollIntoView({ block: "nearest" });
+  };
+  const draw = (shown, needle) => {
+    const wanted = needle ? active?.option.value : select.value;
+    items = [];
+    list.replaceChildren(...shown.map((group, g) => {
+      const name = make("li", { class: "group-name", id: `${listId}-g${g}`, role: "presentation" }, group.label);
+      const box = make("ul", { role: "group", "aria-labelledby": name.id }, name);
+      for (const option of group.options) {
+        const item = make("li", { class: "option", role: "option", id: `${listId}-${items.length}`, "aria-selected": String(option.value === select.value),
+          "aria-disabled": String(Boolean(option.is_off)) }, icon(group.icon), named(option, needle), make("small", {}, option.note));
+        items.push({ item, option });
+        box.append(item);
+      }
+      return box;
+    }));
+    none.hidden = items.length > 0;
+    activate(items.find(({ option }) => option.value === wanted) ?? items.find(({ option }) => !option.is_off) ?? items[0]);
   };
   const close = (isBack) => {
     document.removeEventListener("pointerdown", outside);
@@ -78,27 +95,24 @@ function open(select, field, button) {
   };
   const outside = (event) => { if (!popover.contains(event.target) && !button.contains(event.target)) close(false); };
   const choose = ({ option }) => {
+    if (option.is_off) return;
     close(true);
-    if (option.selected) return;
+    if (option.value === select.value) return;
+    if (![...select.options].some(({ value }) => value === option.value)) select.append(new Option(option.main, option.value));
     select.value = option.value;
     select.dispatchEvent(new Event("change", { bubbles: true }));
   };
-  const fitting = () => items.filter(({ item }) => !item.hidden);
+  const needle = () => input.value.trim().toLocaleLowerCase();
+  const far = source ? remote(select, popover, input, draw) : null;
 
-  input.addEventListener("input", () => {
-    const needle = input.value.trim().toLocaleLowerCase();
-    for (const { item, key } of items) item.hidden = !key.includes(needle);
-    for (const box of new Set(items.map(({ box }) => box))) box.hidden = !box.querySelector(".option:not([hidden])");
-    none.hidden = fitting().length > 0;
-    activate(fitting()[0]);
-  });
+  input.addEventListener("input", () => { if (far) far.look(150); else draw(fitting(groups, needle()), needle()); });
   popover.addEventListener("keydown", (event) => {
-    const rows = fitting(), here = rows.indexOf(active);
+    const here = items.indexOf(active);
     if (event.key === "Escape") { event.preventDefault(); close(true); }
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      activate(rows.at((here + (event.key === "ArrowDown" ? 1 : -1)) % rows.length));
-    } else if (event.key === "Enter" && event.target === input) { event.preventDefault(); if (active) choose(active); }
+      activate(items.at((here + (event.key === "ArrowDown" ? 1 : -1)) % items.length));
+    } else if (event.key === "Enter" && event.target === input) { event.preventDefault(); if (active) choose(active); else far?.paste(); }
   });
   popover.addEventListener("focusout", (event) => { if (event.relatedTarget && !popover.contains(event.relatedTarget) && event.relatedTarget !== button) close(false); });
   list.addEventListener("click", (event) => { const found = items.find(({ item }) => item.contains(event.target)); if (found) choose(found); });
@@ -106,7 +120,52 @@ function open(select, field, button) {
   button.setAttribute("aria-expanded", "true");
   button.after(popover);
   input.focus();
-  activate(active);
+  draw(fitting(groups, ""), "");
+  far?.look(0);
+}
+
+/* A list that the server searches: how many there are, how fresh they are, a fresh list on demand with its progress, a pasted ID or link. */
+function remote(select, popover, input, draw) {
+  const { source, refresh, paste, pasteLabel, hint } = select.dataset;
+  const count = make("span"), age = make("span"), fresh = make("button", { class: "textlink", type: "button" }, icon("refresh"), age);
+  const asks = make("button", { class: "textlink", type: "button" });
+  const pasted = make("div", { class: "popover-foot", hidden: "" }, asks);
+  popover.append(pasted, make("div", { class: "popover-foot", role: "status" }, count, fresh), make("p", { class: "popover-foot" }, hint));
+  let timer, turn = 0, isBusy = false;
+
+  const look = (wait) => { clearTimeout(timer); timer = setTimeout(ask, wait); };
+  const ask = async () => {
+    const mine = ++turn, text = input.value.trim();
+    const answer = await fetch(`${source}?q=${encodeURIComponent(text)}`, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+    if (!popover.isConnected || mine !== turn) return;
+    if (!answer) return look(5000);
+    if (!answer.ok || answer.redirected) return location.reload();
+    const found = await answer.json();
+    if (!popover.isConnected || mine !== turn) return;
+    draw(found.groups, text.replace(/^#/, "").toLocaleLowerCase());
+    count.textContent = found.count;
+    age.textContent = found.refreshed;
+    asks.textContent = `${pasteLabel} ${found.paste}`;
+    pasted.hidden = !found.paste;
+    isBusy = found.is_busy;
+    if (isBusy) look(2000);
+  };
+  const send = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    const form = document.getElementById(refresh);
+    await fetch(form.action, { method: "POST", body: new FormData(form), redirect: "manual" }).catch(() => null);
+    look(0);
+  };
+  const submit = () => {
+    if (pasted.hidden) return;
+    const form = document.getElementById(paste);
+    form.elements.text.value = input.value;
+    form.submit();
+  };
+  fresh.addEventListener("click", send);
+  asks.addEventListener("click", submit);
+  return { look, paste: submit };
 }
 
 for (const select of document.querySelectorAll("select[data-picker]")) replace(select);
