@@ -110,9 +110,10 @@ def next_step(
         return NextStep(DeliveryState.DEAD, because=verdict.because)
     if now - created_at >= max_age * scale:
         return NextStep(DeliveryState.DEAD, because=Because("too_old", {"last": verdict.because.to_json()}))
-    if not verdict.is_transport and attempts >= len(LADDER):
+    is_free = verdict.is_transport or verdict.is_busy
+    if not is_free and attempts >= len(LADDER):
         return NextStep(DeliveryState.DEAD, because=Because("tries_used_up", {"last": verdict.because.to_json()}))
-    rung = LADDER[min(attempts, len(LADDER) - 1)]
+    rung = timedelta() if verdict.is_busy else LADDER[min(attempts, len(LADDER) - 1)]
     wait = max(rung * scale * (1 - JITTER + 2 * JITTER * chance), verdict.after or timedelta())
     due_at = min(now + wait, created_at + max_age * scale)  # a provider that wishes for next week gets one last try today
-    return NextStep(DeliveryState.WAITING, due_at, verdict.because, counts_as_attempt=not verdict.is_transport)
+    return NextStep(DeliveryState.WAITING, due_at, verdict.because, counts_as_attempt=not is_free)

@@ -39,6 +39,10 @@ def footer(because: Because, address: str, language: str) -> str:
             return words.say("You get this because {by} invited {address}.", by=by, address=address)
         case "is_admin":
             return words.say("You get this because {address} belongs to an admin of this account.", address=address)
+        case "owns_channel":
+            return words.say(
+                "You get this because that Slack channel is sent to through your link. This message is for {address}.", address=address
+            )
         case "set_rules":
             return words.say("You get this because you chose what is sent there. This message is for {address}.", address=address)
         case _:
@@ -140,6 +144,7 @@ SENTENCES: dict[str, Sentence] = {
     "internal_error": lambda words, _: words.say("Runbell ran into an error of its own; its log says more."),
     "transport_settings": lambda words, params: _answered(words, words.say("The settings of the mail server are wrong"), params),
     "payload_unreadable": lambda words, _: words.say("The stored message cannot be decrypted; its key is missing."),
+    "secret_unreadable": lambda words, _: words.say("What it takes to send there cannot be decrypted; its key is missing."),
     "destination_gone": lambda words, _: words.say("The destination was removed meanwhile."),
     "mailbox_unavailable": lambda words, _: words.say("The mailbox cannot be written to just now."),
     "no_mail_relay": lambda words, _: words.say("No mail server is set, and this message may not lie in the mailbox."),
@@ -152,6 +157,7 @@ SENTENCES: dict[str, Sentence] = {
     "is_admin": lambda words, _: words.say("Admins of the account are told."),
     "confirmation_asked": lambda words, params: words.say("{by} asked for it.", by=_text(params, "by")),
     "not_confirmed": lambda words, _: words.say("The holder of this address has not confirmed it yet."),
+    "owns_channel": lambda words, _: words.say("Whoever owns the settings of that Slack channel is told."),
     "set_rules": lambda words, _: words.say("Whoever chose what is sent to that address is told."),
     # channels.smtp
     "smtp_unreachable": lambda words, params: _answered(words, words.say("The mail server cannot be reached"), params),

@@ -1,4 +1,4 @@
-"""Addresses that refuse mail: counted, switched off after three in a row, told of once, and set right by a person."""
+"""Destinations that refuse: counted, switched off after three in a row or by one word that is final, told of once, set right by a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from runbell.core.because import Because
-from runbell.core.deliveries import REFUSALS, Dead, DeliveryState, Retry, Sent, Verdict, refusals_after
+from runbell.core.deliveries import REFUSALS, Dead, DeliveryState, Ends, Retry, Sent, Verdict, refusals_after
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, State
 from runbell.server.db.models.deliveries import Purpose
@@ -57,7 +57,8 @@ def judge(endings: Sequence[Ending], *, now: datetime) -> None:
     """In the transaction that settles them. Nothing is asked of the database while there is no trouble."""
     if not endings:
         return
-    rows = Destination.objects.select_for_update(of=("self",)).select_related("account", "member__user")
+    rows = Destination.objects.select_for_update(of=("self",)).select_related("account", "member__user", "link__member__user")
+    rows = rows.defer("secret")
     destinations = list(rows.filter(pk__in={ending.destination_id for ending in endings}).order_by("pk"))
     for destination in destinations:
         own = sorted((ending for ending in endings if ending.destination_id == destination.pk), key=lambda ending: ending.at)
@@ -72,8 +73,12 @@ def _count(destination: Destination, endings: Sequence[Ending], now: datetime) -
         destination.refusals = min(refusals_after(destination.refusals, ending.verdict), 32_767)
         if isinstance(ending.verdict, Sent):
             destination.trouble_told_at = None
-        if isinstance(ending.verdict, Dead) and destination.refusals >= REFUSALS and not destination.disabled_because:
+        if isinstance(ending.verdict, Dead) and not destination.disabled_because and _is_last(ending.verdict, destination.refusals):
             destination.disabled_because, destination.updated_at = ending.verdict.because.to_json(), now
+
+
+def _is_last(verdict: Dead, refusals: int) -> bool:
+    return refusals >= REFUSALS or verdict.ends is Ends.DESTINATION
 
 
 def _tell(destination: Destination, endings: Sequence[Ending], now: datetime) -> None:
@@ -88,9 +93,9 @@ def _tell(destination: Destination, endings: Sequence[Ending], now: datetime) ->
 
 @transaction.atomic
 def lift(actor: Actor, destination_id: int, *, now: datetime) -> str:
-    """Sends to the address again, with a clean record. Returns the address. Raises `NotThere` and `NotAllowed`."""
+    """Sends there again, with a clean record. Returns the address. Raises `NotThere` and `NotAllowed`."""
     rows = Destination.objects.select_for_update(of=("self",)).select_related("member__user")
-    destination = rows.filter(account=actor.account_id, kind=EMAIL, pk=destination_id, state=State.ACTIVE).first()
+    destination = rows.filter(account=actor.account_id, pk=destination_id, state=State.ACTIVE).first()
     is_own = destination is not None and destination.member_id == actor.member.pk
     actor.require(Action.SET_OWN_NOTIFICATIONS if is_own else Action.SET_ANY_NOTIFICATIONS)
     if destination is None:

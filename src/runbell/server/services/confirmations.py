@@ -28,7 +28,7 @@ from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import audit, limits
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.decisions import language_of
+from runbell.server.services.decisions import lane_of, language_of
 from runbell.server.services.link_tokens import EMAIL, destination_by, link_token
 from runbell.server.services.parcels import transport
 from runbell.server.services.trust import awaits_confirmation
@@ -132,7 +132,7 @@ def _send(destination: Destination, actor: Actor, now: datetime) -> None:
         account=destination.account,
         purpose=Purpose.ACCOUNT,
         destination=destination,
-        lane=destination.kind,
+        lane=lane_of(destination),
         payload=_mail(destination, actor, now),
         due_at=now,
         created_at=now,

@@ -21,6 +21,8 @@ from runbell.server.services.trust import awaits_confirmation
 
 SHOWN_NOT_TOLD = 200
 HISTORY = 30
+SECRETS = ("secret", "link__workspace__token", "link__workspace__refresh_token")
+"""Of a destination: never loaded beside it, since one that no key fits any more must not hold up the others."""
 USUAL_SPREAD = 3  # median absolute deviations; what lies within is as usual
 
 
@@ -47,8 +49,9 @@ def decide_run(run: Run, *, now: datetime, account: Account) -> None:
 def _rules(run: Run) -> list[Rule]:
     """Every rule of a live destination that covers the run's job, in one query."""
     covers = Q(job=run.job_id) | Q(environment=run.job.environment_id)
-    related = ("destination__member__user", "job", "environment", "set_by__user")
-    return list(Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=run.account_id).select_related(*related))
+    related = ("destination__member__user", "destination__link__workspace", "job", "environment", "set_by__user")
+    rules = Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=run.account_id)
+    return list(rules.select_related(*related).defer(*(f"destination__{name}" for name in SECRETS)))
 
 
 def _rule_fact(rule: Rule) -> RuleFact:
@@ -62,6 +65,9 @@ def silent_because(destination: Destination) -> Because | None:
     member = destination.member
     if member is not None and not (member.is_active and member.user.is_active):
         return Because("member_inactive")
+    link = destination.link
+    if over := link and (link.ended_because or link.workspace.broken_because):
+        return Because.from_json(over)
     if destination.disabled_because:
         return Because("destination_disabled", {"last": destination.disabled_because})
     return Because("not_confirmed") if awaits_confirmation(destination) else None
@@ -86,6 +92,11 @@ def address_of(destination: Destination) -> str:
 
 def language_of(destination: Destination, account: Account) -> str:
     return destination.language or (destination.member.user.language if destination.member else account.language)
+
+
+def lane_of(destination: Destination) -> str:
+    """One for each way out: a channel, or of a channel that is linked, the workspace."""
+    return f"{destination.kind}:{destination.link.workspace_id}" if destination.link else destination.kind
 
 
 def _store_receipts(run: Run, decisions: Iterable[Decision], now: datetime) -> None:
@@ -117,7 +128,7 @@ def _queue(run: Run, told: list[Decision], destinations: dict[int, Destination],
             run=run,
             destination_id=decision.destination_id,
             message=by_language[languages[decision.destination_id]],
-            lane=destinations[decision.destination_id].kind,
+            lane=lane_of(destinations[decision.destination_id]),
             because=decision.because.to_json(),
             due_at=now,
             created_at=now,

@@ -24,6 +24,7 @@ from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.mailbox import MailboxConnection
+from runbell.server.services.pacing import hold, let_go, take_turns
 from runbell.server.services.parcels import Parcel, load_parcels, transport
 
 Dice = Callable[[], float]
@@ -62,9 +63,10 @@ def turn(
     if not lanes:
         return _turn((), due)
     parcels = load_parcels(outbox.claim(lanes, now=now, lease_until=lease_until), now=now)
-    dropped = [parcel for parcel in parcels if parcel.suppressed]
-    outbox.settle([_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in dropped])
-    return _turn([parcel for parcel in parcels if not parcel.suppressed], outbox.next_due())
+    dropped = [_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in parcels if parcel.suppressed]
+    ready, later = take_turns([parcel for parcel in parcels if not parcel.suppressed], now=now, lease_until=lease_until)
+    outbox.settle([*dropped, *(_put_back(parcel, later[parcel.id]) for parcel in parcels if parcel.id in later)])
+    return _turn(ready, outbox.next_due())
 
 
 def _turn(parcels: Sequence[Parcel], due: dict[str, datetime]) -> Turn:
@@ -76,6 +78,7 @@ def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
     moves = {result.parcel.id: finish(result, now=now, chance=dice()) for result in results}
     settled = outbox.settle(list(moves.values()))
     ended = [result for result in results if result.parcel.id in settled]
+    let_go(((result.parcel, result.verdict, result.at + timedelta(seconds=result.took)) for result in ended), now=now)
     tried = [result for result in ended if _is_attempt(result.verdict)]
     if tried:
         Attempt.objects.bulk_create(map(_attempt, tried))
@@ -86,7 +89,7 @@ def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
     """The one place where a delivery gets a new state. A parcel given back is as it was before its claim, and due at once."""
     parcel, verdict = result.parcel, result.verdict
     if verdict is None:
-        return outbox.Move(parcel.id, parcel.claim, _untried(parcel), now, parcel.attempts, parcel.last_because)
+        return _put_back(parcel, now)
     step = next_step(
         verdict,
         attempts=parcel.attempts + 1,
@@ -103,6 +106,10 @@ def withdraw(rows: QuerySet[Delivery], because: Because, *, now: datetime) -> No
     """Ends what waits among `rows`, unsent. What is being sent just now ends by itself."""
     waiting = rows.filter(state__in=(DeliveryState.QUEUED, DeliveryState.WAITING))
     waiting.update(state=DeliveryState.SUPPRESSED, last_because=because.to_json(), payload=None, settled_at=now)
+
+
+def _put_back(parcel: Parcel, due_at: datetime) -> outbox.Move:
+    return outbox.Move(parcel.id, parcel.claim, _untried(parcel), due_at, parcel.attempts, parcel.last_because)
 
 
 def _untried(parcel: Parcel) -> DeliveryState:
@@ -123,7 +130,7 @@ def _move(parcel: Parcel, step: NextStep, now: datetime, provider_id: str = "") 
 
 
 def _is_attempt(verdict: Verdict | None) -> bool:
-    return verdict is not None and not (isinstance(verdict, Retry) and verdict.is_transport)
+    return verdict is not None and not (isinstance(verdict, Retry) and (verdict.is_transport or verdict.is_busy))
 
 
 def _attempt(result: Result) -> Attempt:
@@ -150,6 +157,7 @@ def _ending(result: Result, move: outbox.Move) -> Ending | None:
 
 def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> None:
     outbox.renew({parcel.id: parcel.claim for parcel in parcels}, lease_until=lease_until)
+    hold(parcels, lease_until=lease_until)
 
 
 def release_all(*, now: datetime) -> None:

@@ -14,7 +14,7 @@ from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Member, Run, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
-from runbell.server.services.decisions import language_of
+from runbell.server.services.decisions import lane_of, language_of
 
 EMAIL = "email"
 
@@ -71,7 +71,7 @@ def queue(
             run=run,
             destination=destination,
             message=by_language[languages[destination.pk]],
-            lane=destination.kind,
+            lane=lane_of(destination),
             because=because.to_json(),
             due_at=now,
             created_at=now,

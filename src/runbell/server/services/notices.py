@@ -28,7 +28,9 @@ def tell_unsubscribed(destination: Destination, *, job: Job | None, environment:
 
 
 def tell_trouble(destination: Destination, delivery_id: int, *, now: datetime) -> None:
-    """A message to the destination was given up, or nothing more is sent to it. For an external one, who set its rules is told too."""
+    """A message to the destination was given up, or nothing more is sent to it. For an external one, who set its rules is told too; of a Slack
+    channel, who owns its configuration.
+    """
     delivery = Delivery.objects.select_related("run__job__environment").defer("run__log_end").get(pk=delivery_id)
     account, run, refused = destination.account, delivery.run, destination.disabled_because
     because = refused or delivery.last_because
@@ -40,6 +42,9 @@ def tell_trouble(destination: Destination, delivery_id: int, *, now: datetime) -
         run_id=str(run.pk) if run else "",
         tries=delivery.attempts,
     )
+    if destination.link:
+        _tell(account, [destination.link.member], facts, Because("owns_channel"), now, run)
+        return
     admins = [admin for admin in _admins(account) if admin.pk != destination.member_id]
     _tell(account, admins, facts, Because("is_admin"), now, run)
     if destination.member_id is None:

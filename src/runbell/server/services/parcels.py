@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
-from django.db.models import BinaryField
+from django.db.models import BinaryField, TextField
 from django.db.models.functions import Cast
 
 from runbell.channels.base import Recipient, Rendering, Transport
@@ -21,7 +21,7 @@ from runbell.server.db.fields import decrypt
 from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
-from runbell.server.services.decisions import address_of, silent_because
+from runbell.server.services.decisions import SECRETS, address_of, silent_because
 from runbell.server.services.unsubscribe import unsubscribe_url
 
 LATE = timedelta(minutes=15)
@@ -32,7 +32,7 @@ KEPT = 64  # renderings; one is some 20 KB
 class Parcel:
     """A claimed delivery. It has a `payload`, or a message to render, or is `suppressed`: the reason to send has gone away.
 
-    `attempts` are those before this try. `settings` are the destination's, as its channel made them.
+    `attempts` are those before this try. `settings` are the destination's, as its channel made them, with the secrets it is reached by.
     """
 
     id: int
@@ -46,7 +46,7 @@ class Parcel:
     destination_id: int | None = None
     has_trouble: bool = False
     kind: str = "email"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     payload: bytes | None = None
     message_id: int | None = None
     body: Mapping[str, Any] | None = None
@@ -75,21 +75,49 @@ class Claimed(NamedTuple):
 
 
 def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
-    """Everything about the claimed, oldest first: three queries, and one more when account mail is among them."""
+    """Everything about the claimed, oldest first: three queries; one more when account mail is among them, one when secrets are needed."""
     if not claims:
         return []
     found = Delivery.objects.filter(pk__in=claims).order_by("created_at", "pk")
     rows = [Claimed(*row) for row in found.values_list(*Claimed._fields)]
-    related = Destination.objects.select_related("account", "member__user").defer("secret")
+    related = Destination.objects.select_related("account", "member__user", "link__workspace").defer(*SECRETS)
     destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
+    secrets = _secrets([pk for pk, destination in destinations.items() if destination.link_id or _has_secret(destination.kind)])
     bodies = StoredMessage.objects.only("language", "body").in_bulk({row.message_id for row in rows if row.message_id})
     payloads = _payloads([row.pk for row in rows if row.message_id is None])
     return [
         _account_parcel(_bare(row, claims[row.pk]), payloads[row.pk])
         if row.pk in payloads
-        else _parcel(_bare(row, claims[row.pk]), row, destinations.get(row.destination_id or 0), bodies.get(row.message_id or 0), now)
+        else _with(
+            secrets.get(row.destination_id or 0, {}),
+            _parcel(_bare(row, claims[row.pk]), row, destinations.get(row.destination_id or 0), bodies.get(row.message_id or 0), now),
+        )
         for row in rows
     ]
+
+
+def _has_secret(kind: str) -> bool:
+    return any(field.is_secret for field in channel(kind).fields)
+
+
+def _secrets(ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What it takes to send there, by destination: still encrypted, for the same reason."""
+    if not ids:
+        return {}
+    rows = Destination.objects.filter(pk__in=ids).values_list(
+        "pk", Cast("secret", TextField()), Cast("link__workspace__token", TextField())
+    )
+    return {pk: {name: value for name, value in (("secret", own), ("token", shared)) if value} for pk, own, shared in rows}
+
+
+def _with(secrets: Mapping[str, str], parcel: Parcel) -> Parcel:
+    if not secrets or parcel.suppressed:
+        return parcel
+    try:
+        readable = {name: decrypt(stored.encode()).decode() for name, stored in secrets.items()}
+    except InvalidToken:
+        return replace(parcel, suppressed=Because("secret_unreadable"))
+    return replace(parcel, settings={**parcel.settings, **readable})
 
 
 def _payloads(ids: Sequence[int]) -> dict[int, bytes]:

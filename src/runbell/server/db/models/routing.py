@@ -39,7 +39,8 @@ class Destination(models.Model):
     refusals = models.PositiveSmallIntegerField(default=0)  # in a row, for good; any success ends the row
     trouble_told_at = models.DateTimeField(null=True)  # when its owner was told of the present trouble: once
     confirmed_at = models.DateTimeField(null=True)  # external: its holder said yes, where RUNBELL_CONFIRM_EXTERNAL asks
-    next_at = models.DateTimeField(null=True)  # nothing goes there before: pace and Retry-After, shared by all workers
+    next_at = models.DateTimeField(null=True)  # nothing goes there before: its channel's pace, or what the provider asked for
+    held_until = models.DateTimeField(null=True)  # one message is on its way there, and no other while its lease lasts
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

@@ -1,0 +1,78 @@
+"""The pace of a destination: at most one message on its way, and the next not before its channel's pace has passed since the answer.
+
+`held_until` is the lease of the one on its way, so that a crash frees the destination together with the delivery; `next_at` is the next
+slot. Both are columns, and the rows are locked: all workers share them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from runbell.channels.registry import channel
+from runbell.core.deliveries import Retry, Verdict
+from runbell.server.db.models import Destination
+from runbell.server.services.parcels import Parcel
+
+COLUMNS = ("next_at", "held_until")
+
+
+def pace_of(parcel: Parcel) -> timedelta:
+    """Nothing for what has no destination, such as a mail to reset a password."""
+    return channel(parcel.kind).pace * settings.RUNBELL_TIME_SCALE if parcel.destination_id else timedelta()
+
+
+def take_turns(parcels: Sequence[Parcel], *, now: datetime, lease_until: datetime) -> tuple[list[Parcel], dict[int, datetime]]:
+    """What may go out now, and when each of the others is due again. Two statements, none when nothing here is paced."""
+    lines: dict[int, list[Parcel]] = defaultdict(list)
+    for parcel in parcels:
+        if parcel.destination_id and pace_of(parcel):
+            lines[parcel.destination_id].append(parcel)
+    if not lines:
+        return list(parcels), {}
+    # What another worker has locked is on its way there: skipped, and asked again after a pace.
+    rows = Destination.objects.select_for_update(skip_locked=True).filter(pk__in=lines).only(*COLUMNS).order_by("pk")
+    found = {row.pk: row for row in rows}
+    free = {pk for pk, row in found.items() if is_free(row, now)}
+    if free:
+        Destination.objects.filter(pk__in=free).update(held_until=lease_until)
+    later = {parcel.id: at for pk, line in lines.items() for parcel, at in _later(line, found.get(pk), now, is_free=pk in free)}
+    return [parcel for parcel in parcels if parcel.id not in later], later
+
+
+def is_free(destination: Destination, now: datetime) -> bool:
+    return all(at is None or at <= now for at in (destination.next_at, destination.held_until))
+
+
+def _later(line: list[Parcel], row: Destination | None, now: datetime, *, is_free: bool) -> Iterable[tuple[Parcel, datetime]]:
+    """Oldest first, a pace apart, from the next slot on as far as it is known."""
+    pace = pace_of(line[0])
+    slot = now + pace if is_free or row is None or _is_held(row, now) else row.next_at or now
+    waiting = line[1:] if is_free else line
+    return [(parcel, slot + place * pace) for place, parcel in enumerate(waiting)]
+
+
+def _is_held(row: Destination, now: datetime) -> bool:
+    return row.held_until is not None and row.held_until > now
+
+
+def let_go(ended: Iterable[tuple[Parcel, Verdict | None, datetime]], *, now: datetime) -> None:
+    """After a try that was answered at a moment. What came back untried leaves the slot as it was. One statement, or none."""
+    freed = [_freed(parcel, verdict, at, now) for parcel, verdict, at in ended if pace_of(parcel)]
+    if freed:
+        Destination.objects.bulk_update(sorted(freed, key=lambda row: row.pk), COLUMNS)
+
+
+def _freed(parcel: Parcel, verdict: Verdict | None, at: datetime, now: datetime) -> Destination:
+    """A wish counts from `now`, as in `next_step`: what was told to wait is due at the slot, and then the oldest goes first."""
+    slot = at + pace_of(parcel) if verdict else at
+    wish = verdict.after if isinstance(verdict, Retry) and verdict.is_busy else None
+    return Destination(pk=parcel.destination_id, next_at=max(slot, now + wish) if wish else slot, held_until=None)
+
+
+def hold(parcels: Iterable[Parcel], *, lease_until: datetime) -> None:
+    """As long as their leases."""
+    paced = {parcel.destination_id for parcel in parcels if parcel.destination_id and pace_of(parcel)}
+    if paced:
+        Destination.objects.filter(pk__in=paced).update(held_until=lease_until)
