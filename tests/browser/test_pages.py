@@ -11,6 +11,9 @@ from tests.browser.people import People
 from tests.browser.watch import Watch
 from tests.server.walk import Row, Stage
 
+CUT_HEADS = """[...document.querySelectorAll("thead th, thead th > *")]
+  .filter((head) => head.scrollWidth > head.clientWidth && !head.matches(".hush, :has(.hush)")).map((head) => head.textContent.trim())"""
+
 
 def test_the_table_has_every_page() -> None:
     """It is made of the URLs' own table, which tests/server/test_walk.py holds to the URLs."""
@@ -44,6 +47,7 @@ def look(page: Page) -> None:
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, sticking_out(page, width)
+        assert page.evaluate(CUT_HEADS) == [], f"column heads are cut at {width}"
     assert not (found := violations(page)), "narrow:\n" + "\n".join(found)
 
 

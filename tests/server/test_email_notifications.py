@@ -99,6 +99,22 @@ class TestPicking:
         Environment.objects.all().delete()
         assert "There is no job to choose yet" in text(sign_in(shop).get(base(shop)))
 
+    def test_the_number_beside_an_address_leaves_out_rules_of_deleted_jobs(self, shop: Acme) -> None:
+        outside = external(shop)
+        shop.rule(outside)
+        shop.rule(outside, Outcome.WARNED, environment=True)
+        client = sign_in(shop)
+        assert 'data-note="2 rules"' in text(client.get(url(shop)))
+        Job.objects.update(state=State.DELETED)
+        assert 'data-note="1 rule"' in text(client.get(url(shop)))
+        assert "1 rule goes with it" in text(client.get(f"{base(shop)}/external/{outside.pk}/remove"))
+
+    def test_copying_starts_from_the_address_that_is_shown(self, shop: Acme) -> None:
+        outside = external(shop)
+        link = f'/settings/notifications/copy?from={outside.pk}"'
+        assert link in text(sign_in(shop).get(url(shop, str(outside.pk))))
+        assert "notifications/copy?from" not in text(sign_in(shop, Role.DEVELOPER).get(url(shop)))
+
     def test_hidden_jobs_are_listed_only_while_they_have_rules(self, shop: Acme) -> None:
         client = sign_in(shop)
         Job.objects.update(hidden_at=NOW)

@@ -12,7 +12,9 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks as OnCommit
 from pytest_django import Settings
 
+from runbell.core.fields import BadField
 from runbell.core.permissions import Role
+from runbell.server import commands
 from runbell.server.db.models import AuditEntry
 from tests.server.letters import letters
 from tests.server.people import PASSWORD, Acme, acme
@@ -87,6 +89,16 @@ class TestSwitchingOn:
         assert not any(code in stored for code in codes)
         kept = Authenticator.objects.get(type="totp").data["secret"]
         assert kept.startswith("gAAAA")  # Fernet
+
+    def test_the_secret_that_is_being_set_up_is_encrypted_too(self, shop: Acme) -> None:
+        client = signed_in()
+        confirm(client)
+        found = re.search(r'id="secret">(\w+)<', client.get(ADD).content.decode())
+        assert found
+        for _ in range(2):  # also when the page comes back after a wrong code
+            assert auth.SECRET_SESSION_KEY in client.session
+            assert found[1] not in str(client.session.items())
+            assert f'id="secret">{found[1]}<' in client.post(ADD, {"code": "000000"}).content.decode()
 
     def test_a_key_that_is_no_longer_first_still_opens_them(self, shop: Acme, settings: Settings) -> None:
         from cryptography.fernet import Fernet
@@ -223,3 +235,27 @@ class TestSwitchingOff:
         again = later.post("/account/code/again/?next=/account/app/remove/", {"code": code(secret)})
         assert again["Location"] == REMOVE
         assert later.get(REMOVE).status_code == 200
+
+
+class TestLost:
+    """Both the app and the codes: whoever owns the server switches it off."""
+
+    def shell(self, email: str) -> int:
+        options = commands.parser().parse_args(["admin", "member", "reset-mfa", email])
+        return int(options.command(options))
+
+    def test_the_password_alone_signs_in_again(self, shop: Acme) -> None:
+        switch_on(signed_in())
+        assert Client().post(LOGIN, ADA)["Location"] == "/account/code/"
+        assert self.shell("ADA@acme.test") == 0
+        assert not Authenticator.objects.exists()
+        assert Client().post(LOGIN, ADA)["Location"] == "/"
+        entry = AuditEntry.objects.get(action="member.second_step_reset")
+        assert (entry.account, entry.member, entry.subject) == (shop.account, None, "ada@acme.test")
+
+    def test_one_without_it_or_nobody_is_named_and_nothing_is_written(self, shop: Acme) -> None:
+        with pytest.raises(BadField, match=r"vera@acme\.test does not sign in in two steps"):
+            self.shell("vera@acme.test")
+        with pytest.raises(BadField, match=r"nobody signs in as nobody@acme\.test"):
+            self.shell("nobody@acme.test")
+        assert not AuditEntry.objects.filter(action="member.second_step_reset").exists()

@@ -219,3 +219,17 @@ class TestDoctor:
         setattr(settings, name, value)
         assert self.ids() == {finding}
         assert name in " ".join(found.msg for found in single_sign_on())
+
+
+class TestLabel:
+    @pytest.mark.parametrize(
+        ("name", "language", "says"),
+        [
+            ("Acme single sign-on", "en", "Continue with Acme single sign-on"),
+            ("", "en", "Continue with single sign-on"),
+            ("", "ru", "Продолжить через единый вход"),
+        ],
+    )
+    def test_the_button_reads_like_a_sentence(self, shop: Acme, settings: Settings, name: str, language: str, says: str) -> None:
+        settings.RUNBELL_OIDC_NAME = name
+        assert f"{says}</a>" in Client(headers={"Accept-Language": language}).get("/account/login/").content.decode()

@@ -7,7 +7,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import AuditEntry, Rule, User
+from runbell.server.db.models import AuditEntry, Member, Rule, User
 from tests.server.letters import letters
 from tests.server.people import PASSWORD, Acme, acme
 
@@ -42,6 +42,17 @@ class TestProfile:
         assert '<html lang="ru" data-theme="dark">' in shown
         assert 'value="Asia/Tokyo"' in shown
         assert "Сохранено" in shown  # also the toast speaks the new language
+
+    def test_changes_are_audited_in_every_account_but_the_theme_is_not(self, shop: Acme, ada: Client) -> None:
+        other = acme("Other", "other.test")
+        Member.objects.filter(pk=other.members[Role.VIEWER].pk).update(user=shop.admin.user)
+        ada.post(page(shop), {**FORM, "zone": "UTC", "theme": "dark"})
+        entries = AuditEntry.objects.filter(action="member.profile")
+        assert {entry.account for entry in entries} == {shop.account, other.account}
+        assert [(entry.before, entry.after) for entry in entries] == [({"name": ""}, {"name": "Ada Lindqvist"})] * 2
+        ada.post(page(shop), {**FORM, "zone": "UTC", "theme": "light"})
+        assert entries.count() == 2
+        assert "ada@acme.test changed their profile" in ada.get(page(shop, "settings/audit")).content.decode()
 
     def test_a_browsers_old_spelling_of_a_zone_is_taken(self, shop: Acme, ada: Client) -> None:
         ada.post(page(shop), {**FORM, "zone": "Asia/Calcutta"})

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
@@ -413,3 +414,16 @@ def test_letters_about_signing_in_are_encrypted_and_never_in_the_log_of_an_admin
     admin = sign_in()
     for page in ("deliveries", "mailbox"):
         assert "dana@acme.test" not in admin.get(f"/a/{shop.account.pk}/{page}").content.decode()
+
+
+class TestEndedSessions:
+    def test_are_forgotten_when_somebody_signs_in(self, shop: Acme) -> None:
+        for who in (ADA, "dana@acme.test"):
+            sign_in(who).get(f"/a/{shop.account.pk}/")
+        assert (Session.objects.count(), UserSession.objects.count()) == (2, 2)
+        Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+        sign_in()
+        assert Session.objects.count() == 1
+        assert set(UserSession.objects.filter(user=shop.admin.user).values_list("session_key", flat=True)) <= set(
+            Session.objects.values_list("session_key", flat=True)
+        )

@@ -83,6 +83,8 @@ def _add_admin(commands: "Commands[argparse.ArgumentParser]") -> None:
     invite.add_argument("--role", type=Role, choices=list(Role), required=True, metavar="ROLE", help=", ".join(Role))
     reset = _command(member, "reset-link", reset_link, "Print a link with which a member sets a new password, once.")
     reset.add_argument("email")
+    lost = _command(member, "reset-mfa", reset_mfa, "Switch sign-in in two steps off for somebody who lost the app and the codes.")
+    lost.add_argument("email")
     token = _command(_group(admin, "token", "Tokens."), "create", create_token, "Make a token; prints it alone, this once.")
     token.add_argument("--account", type=int, required=True, metavar="ID")
     token.add_argument("--name", required=True)
@@ -213,7 +215,21 @@ def reset_link(options: argparse.Namespace) -> int:
     from runbell.server.services import members
     from runbell.server.web.reset_links import reset_url
 
-    print(reset_url(members.user_of_shell(options.email, now=timezone.now())))
+    print(reset_url(members.user_of_shell(options.email, "member.reset_link", now=timezone.now())))
+    return 0
+
+
+def reset_mfa(options: argparse.Namespace) -> int:
+    from django.db import transaction
+    from django.utils import timezone
+
+    from runbell.server.services import members, sign_ins
+
+    with transaction.atomic():
+        user = members.user_of_shell(options.email, "member.second_step_reset", now=timezone.now())
+        if not sign_ins.reset_second_step(user):
+            raise BadField("email", f"{options.email} does not sign in in two steps")
+    print(f"{user.email} signs in with the password alone now.")
     return 0
 
 

@@ -56,7 +56,7 @@ SETTINGS = (
     Setting("RUNBELL_OIDC_URL", "", "Issuer of an OpenID Connect provider, for single sign-on: docs/howto/single-sign-on.md."),
     Setting("RUNBELL_OIDC_CLIENT_ID", "", "What the provider calls Runbell."),
     Setting("RUNBELL_OIDC_CLIENT_SECRET", "", "The secret of that client.", is_secret=True),
-    Setting("RUNBELL_OIDC_NAME", "Single sign-on", "The button's label."),
+    Setting("RUNBELL_OIDC_NAME", "", "What people call it, for the button “Continue with …”; empty: single sign-on."),
     Setting(
         "RUNBELL_OIDC_CREATE",
         "off",

@@ -187,6 +187,7 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {"manage_email": "5/h/user"}  # each sends mail to an address that somebody merely typed
 MFA_ADAPTER = "runbell.server.services.sign_ins.SecondStepAdapter"
+MFA_FORMS = {"activate_totp": "runbell.server.services.sign_ins.ActivateForm"}
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the user's own; allauth's table of them stays empty
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Runbell"

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.rules import live_rules
 from runbell.server.services.targets import Held
 
 EMAIL = "email"
@@ -93,7 +94,9 @@ class Directory:
 
 def directory(actor: Actor) -> Directory:
     """Two queries. Who may set only their own sees only their own."""
-    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE).annotate(n=Count("rules"))
+    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE).annotate(
+        n=Count("rules", filter=Q(rules__in=live_rules()))
+    )
     members = Member.objects.filter(account=actor.account_id, is_active=True, user__is_active=True).select_related("user")
     if not actor.may(Action.SET_ANY_NOTIFICATIONS):
         rows, members = rows.filter(member=actor.member), members.filter(pk=actor.member.pk)

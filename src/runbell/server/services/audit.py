@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from runbell.server.db.models import Account, AuditEntry
 from runbell.server.services.access import Actor
@@ -10,9 +10,11 @@ from runbell.server.services.access import Actor
 Action = Literal[
     "member.add",
     "member.email",
+    "member.profile",
     "member.password",
     "member.second_step_on",
     "member.second_step_off",
+    "member.second_step_reset",
     "member.recovery_codes",
     "member.join",
     "member.role",
@@ -60,6 +62,9 @@ Action = Literal[
     "token.revoke",
 ]
 """What is ever recorded. A new one gets its sentence in web/audit.py, and its kind by its first word in audit_log.py."""
+
+ACTIONS: Mapping[str, Action] = {action: action for action in get_args(Action)}
+"""For names that are put together, such as a kind of place and what was done to it."""
 
 
 def record(

@@ -15,6 +15,7 @@ from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.addresses import EMAIL, EmailTarget
 from runbell.server.services.destinations import Change, Taken, add_external_email, delete_setting, raise_revision, save_setting
 from runbell.server.services.profiles import known_zones
+from runbell.server.services.rules import live_rules
 from runbell.server.services.unsubscribe import UNDO_FOR, keep_for_undo, rules_kept
 
 LONGEST, LONGEST_LOCAL = 254, 64  # RFC 5321 §4.5.3.1
@@ -44,7 +45,8 @@ def external_for(actor: Actor, destination_id: int) -> Destination:
 
 
 def rules_of(destination: Destination) -> int:
-    return destination.rules.count()
+    """Those that count: what a deleted job left behind is none."""
+    return live_rules().filter(destination=destination).count()
 
 
 def add_external(address: str, language: str, zone: str, *, actor: Actor, now: datetime) -> Destination:

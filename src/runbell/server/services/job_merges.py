@@ -8,7 +8,6 @@ An environment's jobs go into the jobs of equal name, the others move; a project
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from django.db import transaction
 from django.db.models import F
@@ -60,7 +59,7 @@ def merge(actor: Actor, kind: Kind, source_id: int, target_id: int, *, now: date
     done = _merging(kind, source, target)
     merge_into(source, target, now=now)
     before = {"name": done.source, "runs": done.runs, "rules": done.rules}
-    account, action = actor.member.account, cast(audit.Action, f"{kind}.merge")
+    account, action = actor.member.account, audit.ACTIONS[f"{kind}.merge"]
     audit.record(account=account, actor=actor, action=action, subject=done.source, now=now, before=before, after={"into": done.target})
     return done
 

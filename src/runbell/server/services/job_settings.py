@@ -6,7 +6,7 @@ active ──delete──> state 2, deleted_at ──restore, within 24 hours─
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.db import transaction
 
@@ -147,5 +147,5 @@ def _free_alias(thing: Thing, name: str, take: bool) -> None:
 
 
 def _record(actor: Actor, thing: Thing, verb: str, now: datetime, **facts: dict[str, Any]) -> None:
-    action = cast(audit.Action, f"{kind_of(thing)}.{verb}")
+    action = audit.ACTIONS[f"{kind_of(thing)}.{verb}"]
     audit.record(account=actor.member.account, actor=actor, action=action, subject=label(thing), now=now, **facts)

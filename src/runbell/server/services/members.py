@@ -121,13 +121,13 @@ def _account_name(raw: str) -> str:
 
 
 @transaction.atomic
-def user_of_shell(email: str, *, now: datetime) -> User:
-    """Somebody for whom the command line makes a link to set a new password; the audit log of each of their accounts says so."""
+def user_of_shell(email: str, action: audit.Action, *, now: datetime) -> User:
+    """Somebody for whom the command line does this; the audit log of each of their accounts says so."""
     user = User.objects.filter(email=clean_email(email), is_active=True).first()
     if user is None:
         raise BadField("email", f"nobody signs in as {email}")
     for member in Member.objects.select_related("account").filter(user=user, is_active=True):
-        audit.record(account=member.account, actor=None, action="member.reset_link", subject=user.email, now=now)
+        audit.record(account=member.account, actor=None, action=action, subject=user.email, now=now)
     return user
 
 

@@ -22,9 +22,11 @@ SHOWN = 6  # names of a list; the others are counted
 SENTENCES: dict[audit.Action, Promise] = {
     "member.add": gettext_lazy("%(subject)s was added as a member"),
     "member.email": gettext_lazy("%(subject)s has a new address"),
+    "member.profile": gettext_lazy("%(subject)s changed their profile"),
     "member.password": gettext_lazy("%(subject)s set a new password"),
     "member.second_step_on": gettext_lazy("%(subject)s switched sign-in in two steps on"),
     "member.second_step_off": gettext_lazy("%(subject)s switched sign-in in two steps off"),
+    "member.second_step_reset": gettext_lazy("Sign-in in two steps of %(subject)s was switched off"),
     "member.recovery_codes": gettext_lazy("%(subject)s made new recovery codes"),
     "member.join": gettext_lazy("%(subject)s joined"),
     "member.role": gettext_lazy("The role of %(subject)s was changed"),

@@ -16,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.gzip import gzip_page
 
 from runbell.server.services import kept_forms
@@ -46,7 +47,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         "theme": getattr(user, "theme", "system"),
         "support": support(),
-        "sso_name": settings.RUNBELL_OIDC_NAME if settings.RUNBELL_OIDC else "",
+        "sso_name": (settings.RUNBELL_OIDC_NAME or gettext("single sign-on")) if settings.RUNBELL_OIDC else "",
         "by_password": settings.RUNBELL_PASSWORD_SIGN_IN,
     }
 

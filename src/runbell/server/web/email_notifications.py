@@ -58,6 +58,7 @@ def _show(page: Page, place: Place, form: Form | None = None, *, kept: Sequence[
         environment=environment,
         place=place,
         here=sheet.here,
+        copy_from=target.key if page.actor.may(Action.SET_ANY_NOTIFICATIONS) else "",
         may_edit=may_edit,
         is_editing=may_edit and matrix is not None and (form is not None or bool(kept) or page.request.GET.get("edit") == "1"),
         form=form,

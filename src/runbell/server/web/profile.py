@@ -56,7 +56,7 @@ def profile(page: Page) -> HttpResponse:
     form = ProfileForm(page.request.POST if posted else None, initial={name: getattr(user, name) for name in fields}, auto_id="%s")
     if not posted or not form.is_valid():
         return page.render("runbell/profile.html", section="settings", side="profile", form=form, zones=profiles.offered_zones())
-    profiles.save_profile(user, **form.cleaned_data)
+    profiles.save_profile(user, **form.cleaned_data, now=timezone.now())
     with translation.override(form.cleaned_data["language"]):
         page.toast(gettext("Saved"))
     return redirect("profile", account_id=page.frame.account_id)

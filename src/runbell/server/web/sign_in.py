@@ -5,11 +5,12 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from runbell.server.services import account_letters
+from runbell.server.services import account_letters, sign_ins
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -29,6 +30,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """Under the public name: the Host of the request that asked is anybody's to choose."""
         uid, _, token = key.partition("-")
         return settings.RUNBELL_PUBLIC_URL + reverse("account_reset_password_from_key", args=[uid, token])
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponseBase:
+        sign_ins.forget_ended_sessions(user, now=timezone.now())
+        return super().post_login(request, user, **kwargs)  # type: ignore[no-any-return]
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """“You have signed in” and its like: the next page shows it by itself."""

@@ -72,5 +72,7 @@ document.addEventListener("submit", async (event) => {
   const said = await fetch(form.action, { method: "POST", body: new FormData(form, event.submitter), redirect: "manual" });
   if (said.type !== "opaqueredirect") return location.reload();
   if (chosen === "system") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = chosen;
+  const field = document.querySelector("select#theme");
+  if (field) field.value = chosen;
   for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === chosen));
 });

@@ -3,6 +3,7 @@
 
 import { drafts } from "./grid_drafts.js";
 import { watchKeys } from "./grid_keys.js";
+import { areKeysOn } from "./keys.js";
 import { Model } from "./matrix_model.js";
 
 const host = document.querySelector("[data-matrix]");
@@ -265,7 +266,7 @@ host.querySelector("[data-show-all]").addEventListener("click", (event) => {
   show("");
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.target.closest("input:not(.box), select, textarea, dialog")) {
+  if (event.key === "/" && areKeysOn() && !event.ctrlKey && !event.metaKey && !event.target.closest("input:not(.box), select, textarea, dialog")) {
     event.preventDefault();
     find.focus();
   } else if (event.key === "Escape" && event.target === find) {

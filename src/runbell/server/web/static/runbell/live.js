@@ -4,6 +4,8 @@
    data-every on the first child says how often to ask, in seconds; without it there is nothing more to follow. data-url: whom to ask,
    when it is not the page's own address. */
 
+import { areKeysOn } from "./keys.js";
+
 const LONGEST = 120;
 const root = document.querySelector("[data-live]");
 const said = document.querySelector("[data-live-said]");
@@ -50,7 +52,7 @@ root.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => {
 document.addEventListener("visibilitychange", plan);
 
 document.addEventListener("keydown", (event) => {
-  const finder = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && root.querySelector("input[data-find]");
+  const finder = event.key === "/" && areKeysOn() && !event.ctrlKey && !event.metaKey && !event.altKey && root.querySelector("input[data-find]");
   if (finder && !event.target.closest("input, textarea, select, [contenteditable], dialog")) { event.preventDefault(); finder.select(); }
 });
 

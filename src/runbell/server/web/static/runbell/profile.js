@@ -1,5 +1,7 @@
 /* The profile page: the time in the chosen zone, and the zone of this browser on offer. */
 
+import { areKeysOn, setKeys } from "./keys.js";
+
 const zone = document.querySelector("#zone");
 const clock = document.querySelector("[data-clock]");
 const offer = document.querySelector("[data-browser-zone]");
@@ -19,3 +21,8 @@ offer.addEventListener("click", () => { zone.value = own; tell(); zone.focus(); 
 zone.addEventListener("input", tell);
 setInterval(tell, 10000);
 tell();
+
+const keys = document.querySelector("[data-keys]");
+keys.hidden = false;
+keys.querySelector("input").checked = areKeysOn();
+keys.addEventListener("change", (event) => setKeys(event.target.checked));
