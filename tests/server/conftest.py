@@ -23,6 +23,12 @@ def just_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "WATCH", health.Watch())
 
 
+@pytest.fixture(autouse=True)
+def no_real_slack(settings: Settings) -> None:
+    """Nobody listens there."""
+    settings.RUNBELL_SLACK_API_URL = "http://127.0.0.1:9/api/"
+
+
 @pytest.fixture
 def shop(db: None) -> Acme:
     return acme()

@@ -198,6 +198,11 @@ ROWS = (
     Row(f"{PLACE}/delete", Action.MANAGE_JOBS, GET=200, POST=302),
     Row(f"{PLACE}/restore", Action.MANAGE_JOBS, POST=302),
     Row("a/<int:account_id>/settings/mail", Action.CHECK_MAIL, GET=200, POST=400, data={"address": "ada@acme.test"}),
+    Row("a/<int:account_id>/settings/integrations", Action.LINK_SLACK, GET=200, POST=302, data={"client_id": "1.2", "client_secret": "x"}),
+    Row("a/<int:account_id>/settings/integrations/slack/app/remove", Action.LINK_SLACK, POST=302),
+    Row("a/<int:account_id>/settings/integrations/slack/check", Action.LINK_SLACK, POST=302),
+    Row("a/<int:account_id>/settings/integrations/slack/link", Action.LINK_SLACK, GET=302),
+    Row("a/<int:account_id>/settings/integrations/slack/<int:link_id>/unlink", Action.LINK_SLACK, GET=200, POST=302),
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
     Row("a/<int:account_id>/settings/members", Action.MANAGE_MEMBERS, GET=200, POST=302, data={"email": "g@x.example", "role": "viewer"}),
@@ -227,6 +232,8 @@ ROWS = (
     Row("u/<str:public_id>/<int:job_id>/<str:token>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
     Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
+    Row("integrations/slack/callback", Open.EVERYBODY, GET=400),  # without the state of a link just begun
+    Row("integrations/slack/events", Open.EVERYBODY, POST=401, is_exempt=True),  # not signed by Slack
     # Signing in, by allauth.
     Row("account/email/<str:token>", Open.SIGNED_IN, GET=404, POST=404),
     Row("account/", Open.SIGNED_IN, GET=302),
@@ -313,6 +320,7 @@ class Stage:
             "item_id": self.item.pk,
             "token_id": self.service_token.pk,
             "slack_key": self.slack.address_key,
+            "link_id": self.slack.link_id,
             "destination_id": self.removed.pk if route.endswith("/restore") else self.external.pk,
             "public_id": public_id,
             "session_id": 1,

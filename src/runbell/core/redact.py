@@ -55,10 +55,10 @@ _BARE = r"""(?P<open>\\?["']?)(?P<bare>[^\s;&"'<>]++)"""
 _KEY_END = r"""\\?["']?"""
 _STRONG = r"(?:pass(?:word|wd|phrase|code)|secret[\w-]{0,60}+|(?:api|access|account|private)[_-]?key)"
 """Names of what is always secret, whatever stands before: PGPASSWORD, DBT_ENV_SECRET_GIT, Snowflake's private_key."""
-_WEAK = r"(?:token|credentials?|(?<![a-z])(?:pwd|pass(?!\W{1,4}\d)|auth|jwt|sig(?:nature)?)|[?&](?:key|code))"
+_WEAK = r"(?:token|credentials?|(?<![a-z])(?:pwd|pass(?!\W{1,4}\d)|auth|jwt|sig(?:nature)?)|[?&](?:key|code|state))"
 """Names that also stand in ordinary SQL and errors (`on a.token = b.token`, `unexpected token: select`, `PASS=9`): only `token=…` or in quotes."""
 _STRONG_WORDS = ("passw", "passp", "passc", "secret", "key")
-_WEAK_WORDS = ("token", "credential", "pwd", "pass", "auth", "jwt", "sig", "key=", "code=")
+_WEAK_WORDS = ("token", "credential", "pwd", "pass", "auth", "jwt", "sig", "key=", "code=", "state=")
 
 _SHAPES = (
     r"xox[a-z](?:\.xox[a-z])?-[\w-]{8,}+|xapp-[\w-]{8,}+"  # Slack

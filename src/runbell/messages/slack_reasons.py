@@ -1,7 +1,10 @@
 """Sentences for what Slack says, or does not say. Each tells the way out; several of Slack's words share one."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
+
+from babel.dates import format_date
 
 from runbell.messages.safe import isolated, one_line
 from runbell.messages.wording import say
@@ -140,9 +143,61 @@ def _by_way(words: Words, params: Mapping[str, Any], said: str) -> str:
     return words.say("{said}: {answer}.", said=said, answer=words.say("“{answer}”", answer=text)) if text else said + "."
 
 
+TAKE_OVER = say("Another admin can take over by saving this Slack channel's settings.")
+
+
+def _ended(words: Words, params: Mapping[str, Any], said: str) -> str:
+    """With its date, in no reader's zone: to the hour nobody needs it here."""
+    at = str(params.get("at") or "")
+    day = str(format_date(datetime.fromisoformat(at), "long", locale=words.locale)) if at else ""
+    return f"{said} ({day}). {words.say(TAKE_OVER)}" if day else f"{said}. {words.say(TAKE_OVER)}"
+
+
+def _who(words: Words, params: Mapping[str, Any]) -> str:
+    return _text(params, "who") or words.say("Whoever linked it")
+
+
+def _unlinked(words: Words, params: Mapping[str, Any]) -> str:
+    return _ended(words, params, words.say("{who} removed the Slack link that it was sent through", who=_who(words, params)))
+
+
+def _not_owner(words: Words, params: Mapping[str, Any]) -> str:
+    """`need` is what RUNBELL_SLACK_REQUIRE asked for."""
+    who = _who(words, params)
+    match params.get("need"):
+        case "admin":
+            said = words.say("{who} is not an admin of the Slack workspace any more", who=who)
+        case "any":
+            said = words.say("{who} is not a member of the Slack workspace any more", who=who)
+        case _:
+            said = words.say("{who} is not an owner of the Slack workspace any more", who=who)
+    return _ended(words, params, said)
+
+
+def _no_admin(words: Words, params: Mapping[str, Any]) -> str:
+    return _ended(words, params, words.say("{who} is not an admin here any more, and so has no link to Slack", who=_who(words, params)))
+
+
+def _owner_needed(words: Words, params: Mapping[str, Any]) -> str:
+    workspace = _text(params, "workspace") or words.say("this workspace")
+    match params.get("need"):
+        case "admin":
+            return words.say("Slack says that you are not an admin of {workspace}.", workspace=workspace)
+        case "any":
+            return words.say("Slack says that you are a guest in {workspace}.", workspace=workspace)
+        case _:
+            return words.say("Slack says that you are not an owner of {workspace}.", workspace=workspace)
+
+
 SLACK_SENTENCES: dict[str, Callable[[Words, Mapping[str, Any]], str]] = {
     **{f"slack_{word}": _always(template) for template, group in _GROUPS.items() for word in group},
     **{f"slack_{word}": _our_mistake(word) for word in _OUR_MISTAKES},
+    "slack_unlinked": _unlinked,
+    "slack_not_owner": _not_owner,
+    "slack_no_admin": _no_admin,
+    "slack_owner_needed": _owner_needed,
+    "slack_cancelled": _always(say("You did not allow the app in Slack.")),
+    "slack_not_ready": _always(say("The Slack app or the public https address of this server is not set yet.")),
     "slack_missing_scope": _missing_scope,
     "slack_unknown_word": _unknown_word,
     "slack_http": _http,

@@ -30,6 +30,9 @@ PARAMS = {
     "code": 550,
     "enhanced": "5.1.1",
     "text": "no such user",
+    "who": "Ada Lindqvist",
+    "at": "2026-11-23T18:04:00+00:00",
+    "workspace": "Acme HQ",
     "last": {"code": "smtp_later", "params": {"code": 451, "text": "greylisted"}},
 }
 

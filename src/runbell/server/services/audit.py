@@ -60,6 +60,13 @@ Action = Literal[
     "project.restore",
     "token.create",
     "token.revoke",
+    "slack.app",
+    "slack.app_forget",
+    "slack.link",
+    "slack.unlink",
+    "slack.link_end",
+    "slack.break",
+    "slack.take_over",
 ]
 """What is ever recorded. A new one gets its sentence in web/audit.py, and its kind by its first word in audit_log.py."""
 

@@ -18,6 +18,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "notifications": ("notifications", "email"),
     "jobs": ("job", "environment", "project"),
     "tokens": ("token",),
+    "slack": ("slack",),
 }
 """The filter's words, and the first words of the actions each holds."""
 

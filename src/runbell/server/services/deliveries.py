@@ -9,11 +9,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
-from runbell.core.because import Because
 from runbell.core.deliveries import PENDING, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
@@ -26,6 +24,7 @@ from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.mailbox import MailboxConnection
 from runbell.server.services.pacing import hold, let_go, take_turns
 from runbell.server.services.parcels import Parcel, load_parcels, transport
+from runbell.server.services.withdrawals import withdraw as withdraw
 
 Dice = Callable[[], float]
 NOTICE_MAX_AGE = timedelta(days=30)
@@ -100,12 +99,6 @@ def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
         max_age=NOTICE_MAX_AGE if parcel.purpose == Purpose.NOTICE else settings.RUNBELL_MAX_AGE,
     )
     return _move(parcel, step, now, verdict.provider_id if isinstance(verdict, Sent) else "")
-
-
-def withdraw(rows: QuerySet[Delivery], because: Because, *, now: datetime) -> None:
-    """Ends what waits among `rows`, unsent. What is being sent just now ends by itself."""
-    waiting = rows.filter(state__in=(DeliveryState.QUEUED, DeliveryState.WAITING))
-    waiting.update(state=DeliveryState.SUPPRESSED, last_because=because.to_json(), payload=None, settled_at=now)
 
 
 def _put_back(parcel: Parcel, due_at: datetime) -> outbox.Move:

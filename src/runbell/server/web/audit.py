@@ -72,6 +72,13 @@ SENTENCES: dict[audit.Action, Promise] = {
     "project.restore": gettext_lazy("The project %(subject)s was brought back"),
     "token.create": gettext_lazy("The token %(subject)s was created"),
     "token.revoke": gettext_lazy("The token %(subject)s was revoked"),
+    "slack.app": gettext_lazy("The Slack app %(subject)s was set"),
+    "slack.app_forget": gettext_lazy("The Slack app %(subject)s was removed"),
+    "slack.link": gettext_lazy("The Slack workspace %(subject)s was linked"),
+    "slack.unlink": gettext_lazy("The Slack workspace %(subject)s was unlinked"),
+    "slack.link_end": gettext_lazy("A link to the Slack workspace %(subject)s ended"),
+    "slack.break": gettext_lazy("The Slack workspace %(subject)s stopped working"),
+    "slack.take_over": gettext_lazy("The Slack channel %(subject)s was taken over"),
 }
 KIND_LABELS = {
     "": gettext_lazy("Everything"),
@@ -79,6 +86,7 @@ KIND_LABELS = {
     "notifications": gettext_lazy("Notifications"),
     "jobs": gettext_lazy("Jobs and environments"),
     "tokens": gettext_lazy("Tokens"),
+    "slack": gettext_lazy("Slack"),
 }
 FIELDS = {
     "role": gettext_lazy("Role"),
@@ -103,6 +111,10 @@ FIELDS = {
     "paused_until": gettext_lazy("Paused until"),
     "can": gettext_lazy("Permissions"),
     "prefix": gettext_lazy("Begins with"),
+    "client_id": gettext_lazy("Client ID"),
+    "secrets_set": gettext_lazy("Secrets set anew"),
+    "rank": gettext_lazy("Rank in Slack"),
+    "revived": gettext_lazy("Slack channels that are not silent any more"),
     "on_success": gettext_lazy("Succeeds"),
     "on_warning": gettext_lazy("Warns"),
     "on_failure": gettext_lazy("Fails"),
@@ -113,6 +125,7 @@ THROUGH = {
     "single sign-on": gettext_lazy("by single sign-on"),
     "invitation link": gettext_lazy("by the link of an invitation"),
     "unsubscribe link": gettext_lazy("by an unsubscribe link"),
+    "Slack": gettext_lazy("as Slack says"),
     "confirmation link": gettext_lazy("by the link in the mail that asked"),
 }
 WORDS: dict[str, Mapping[Any, Promise]] = {
@@ -121,6 +134,13 @@ WORDS: dict[str, Mapping[Any, Promise]] = {
         "job": gettext_lazy("one job"),
         "environment": gettext_lazy("one environment"),
         "everything": gettext_lazy("everything"),
+    },
+    "secrets_set": {"client_secret": gettext_lazy("client secret"), "signing_secret": gettext_lazy("signing secret")},
+    "rank": {
+        "primary_owner": gettext_lazy("primary owner"),
+        "owner": gettext_lazy("owner"),
+        "admin": gettext_lazy("admin"),
+        "member": gettext_lazy("member"),
     },
     "can": {
         Permission.REPORT: gettext_lazy("report runs"),

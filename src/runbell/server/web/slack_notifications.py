@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
@@ -74,7 +75,7 @@ def show(
         problem=problem,
         finds=_finds(page, problem),
         strip="runbell/slack_strip.html",
-        integrations=f"/a/{page.frame.account_id}/settings/integrations",
+        integrations=reverse("integrations", args=[page.frame.account_id]),
         who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
         **(_picked(page, target) if target else {}),
         **(table(sheet, target, matrix, form, kept) if target and matrix else {}),
