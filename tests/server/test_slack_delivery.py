@@ -1,0 +1,139 @@
+"""Messages on their way to Slack channels: through whose link, with which token, and what Slack's words end."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from runbell.core.because import Because
+from runbell.core.permissions import Role
+from runbell.server.db.models import Delivery, Destination, Receipt, SlackWorkspace
+from runbell.server.services.access import Actor
+from runbell.server.services.bounces import lift
+from runbell.server.services.decisions import silent_because
+from runbell.server.services.hearing import able
+from runbell.server.services.parcels import load_parcels
+from tests.fakes.slack import FakeSlack
+from tests.server.people import NOW, Acme, acme
+from tests.server.slack_shop import channel, configured, link, second_admin, workspace
+from tests.server.test_bounces import work
+from tests.server.test_pages import make_run
+
+UNLINKED = Because("slack_unlinked", {"who": "Ada", "at": NOW.isoformat()}).to_json()
+
+
+@pytest.fixture
+def shop(transactional_db: None) -> Acme:
+    return acme()
+
+
+@pytest.fixture
+def slack(settings: Settings) -> Iterator[FakeSlack]:
+    settings.RUNBELL_TIME_SCALE = 0.001
+    with FakeSlack(scale=0.001) as slack:
+        settings.RUNBELL_SLACK_API_URL = slack.api_url
+        yield slack
+
+
+def told(shop: Acme, slack: FakeSlack, name: str = "data-alerts") -> Destination:
+    """A Slack channel that hears about failures of the job, through Ada's link."""
+    there = slack.acme.channel(name)
+    team = SlackWorkspace.objects.filter(team_id=slack.acme.id).first() or workspace(shop, slack.acme.id, token=slack.install())
+    owner = team.links.first() or link(team, shop.admin)
+    destination = configured(channel(team, name, there.id), owner)
+    shop.rule(destination)
+    return destination
+
+
+def fails(shop: Acme) -> list[tuple[str, str]]:
+    """What became of the deliveries of one more failed run."""
+    run = make_run(shop)
+    work()
+    rows = Delivery.objects.filter(run=run, purpose="run").order_by("pk")
+    return [(row.state, (row.last_because or {}).get("code", "")) for row in rows]
+
+
+def test_a_failure_arrives_with_its_deliverys_key(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack)
+    assert fails(shop) == [("sent", "")]
+    [post] = slack.posts_in(slack.acme.channel("data-alerts"))
+    delivery = Delivery.objects.get(purpose="run")
+    assert post.text.startswith("FAILED · nightly · Production")
+    assert post.payload == {"delivery": f"{delivery.pk}.0"}
+    assert delivery.provider_id == post.ts
+    assert delivery.lane == f"slack:{SlackWorkspace.objects.get().pk}"
+
+
+@pytest.mark.parametrize(
+    ("link_fields", "team_fields", "code"),
+    [
+        ({}, {}, None),
+        ({"ended_at": NOW, "ended_because": UNLINKED}, {}, "slack_unlinked"),
+        ({}, {"broken_at": NOW, "broken_because": Because("slack_token_revoked").to_json()}, "slack_token_revoked"),
+    ],
+)
+def test_who_is_silent_hears_nothing_and_both_ways_to_ask_agree(
+    shop: Acme, slack: FakeSlack, link_fields: dict[str, object], team_fields: dict[str, object], code: str | None
+) -> None:
+    destination = told(shop, slack)
+    assert destination.link
+    type(destination.link).objects.update(**link_fields or {"rank": "owner"})
+    SlackWorkspace.objects.update(**team_fields or {"name": "Acme HQ"})
+    destination = Destination.objects.select_related("link__workspace").get(pk=destination.pk)
+    silent = silent_because(destination)
+    assert (silent.code if silent else None) == code
+    assert destination.rules.filter(able()).exists() == (code is None)
+    fails(shop)
+    [receipt] = Receipt.objects.all()
+    assert receipt.is_told == (code is None)
+    assert code is None or receipt.because["code"] == code
+
+
+def test_what_waits_when_the_link_ends_is_not_sent(shop: Acme, slack: FakeSlack) -> None:
+    destination = told(shop, slack)
+    make_run(shop)
+    assert destination.link
+    type(destination.link).objects.update(ended_at=NOW, ended_because=UNLINKED)
+    work()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.last_because) == ("suppressed", UNLINKED)
+    assert slack.posts_in(slack.acme.channel("data-alerts")) == []
+
+
+def test_a_token_is_in_the_parcel_and_in_no_repr_of_it(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack)
+    make_run(shop)
+    [parcel] = load_parcels({Delivery.objects.get().pk: "claim"}, now=NOW)
+    assert parcel.settings["token"].startswith("xoxb-")
+    assert parcel.settings["token"] not in repr(parcel)
+
+
+def test_a_token_that_no_key_fits_holds_up_nobody_else(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack)
+    shop.rule(shop.destination(Role.VIEWER))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE runbell_slackworkspace SET token = 'gAAAAAstrange'")
+    assert fails(shop) == [("suppressed", "secret_unreadable"), ("sent", "")]
+
+
+def test_one_word_about_the_slack_channel_silences_it_and_its_owner_is_told_once(shop: Acme, slack: FakeSlack) -> None:
+    destination = told(shop, slack)
+    second_admin(shop)
+    slack.acme.channel("data-alerts").is_archived = True
+    assert fails(shop) == [("dead", "slack_is_archived")]
+    assert fails(shop) == []
+    destination.refresh_from_db()
+    assert destination.disabled_because == Because("slack_is_archived").to_json()
+    [(member, body)] = Delivery.objects.filter(purpose="notice").values_list("destination__member", "message__body")
+    assert member == shop.admin.pk
+    assert "archived" in str(body)
+    slack.acme.channel("data-alerts").is_archived = False
+    lift(Actor(shop.admin), destination.pk, now=NOW)
+    assert fails(shop) == [("sent", "")]
+
+
+def test_another_slack_channel_goes_on_while_one_is_refused(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack, "announcements")
+    told(shop, slack, "data-platform")
+    assert sorted(fails(shop)) == [("dead", "slack_restricted_action"), ("sent", "")]
