@@ -24,7 +24,7 @@ from runbell.messages import facts as message_facts
 from runbell.messages.notices import compose_test
 from runbell.server.db import outbox
 from runbell.server.db.models import Attempt, Delivery, Destination, MailboxItem, Message, Run
-from runbell.server.services import deliveries
+from runbell.server.services import deliveries, delivery_pages
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.account_mail import OutboxBackend
 from runbell.server.services.deliveries import Result
@@ -135,6 +135,30 @@ def test_later_climbs_the_ladder_and_keeps_the_key(shop: Acme) -> None:
     assert len(set(keys)) == 1
     assert Delivery.objects.get().attempts == 3
     assert list(Attempt.objects.order_by("id").values_list("verdict", flat=True)) == ["retry", "retry", "sent"]
+
+
+LOST = Retry(Because("slack_no_answer"), is_lost=True)
+
+
+def test_a_lost_answer_is_tried_once_more_and_the_log_says_maybe_twice(shop: Acme) -> None:
+    delivery = queue(shop, shop.destination())[0]
+    verdicts: list[Verdict] = [LOST, LATER, Sent()]
+    work(Post(lambda _: verdicts.pop(0)), all_are("sent"))
+    assert list(Attempt.objects.order_by("id").values_list("verdict", flat=True)) == ["lost", "retry", "sent"]
+    assert delivery_pages.get_delivery(Actor(shop.admin), delivery.pk).may_be_twice
+
+
+def test_the_second_lost_answer_is_the_end_whatever_was_between_and_a_person_may_send_again(shop: Acme) -> None:
+    delivery = queue(shop, shop.destination())[0]
+    verdicts: list[Verdict] = [LOST, LATER, LOST]
+    work(Post(lambda _: verdicts.pop(0)), all_are("dead"))
+    delivery.refresh_from_db()
+    assert delivery.last_because == Because("answer_lost", {"last": LOST.because.to_json()}).to_json()
+    assert not delivery_pages.get_delivery(Actor(shop.admin), delivery.pk).may_be_twice
+    verdicts[:] = [LOST, Sent()]
+    deliveries.resend(Actor(shop.admin), delivery.pk, now=datetime.now(UTC))
+    work(Post(lambda _: verdicts.pop(0)), all_are("sent"))
+    assert not verdicts
 
 
 def test_tries_used_up_is_dead_with_its_reason(shop: Acme, settings: Settings) -> None:

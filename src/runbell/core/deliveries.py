@@ -102,12 +102,18 @@ def next_step(
     chance: float,
     scale: float = 1.0,
     max_age: timedelta = MAX_AGE,
+    was_lost: bool = False,
 ) -> NextStep:
-    """The state after try number `attempts` (from 1). `chance` in [0, 1) is the caller's dice; `scale` shrinks time in tests."""
+    """The state after try number `attempts` (from 1). `chance` in [0, 1) is the caller's dice; `scale` shrinks time in tests.
+
+    `was_lost`: the answer to an earlier try was.
+    """
     if isinstance(verdict, Sent):
         return NextStep(DeliveryState.SENT)
     if isinstance(verdict, Dead):
         return NextStep(DeliveryState.DEAD, because=verdict.because)
+    if verdict.is_lost and was_lost:
+        return NextStep(DeliveryState.DEAD, because=Because("answer_lost", {"last": verdict.because.to_json()}))
     if now - created_at >= max_age * scale:
         return NextStep(DeliveryState.DEAD, because=Because("too_old", {"last": verdict.because.to_json()}))
     is_free = verdict.is_transport or verdict.is_busy

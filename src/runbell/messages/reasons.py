@@ -126,6 +126,9 @@ SENTENCES: dict[str, Sentence] = {
     # core.deliveries
     "too_old": lambda words, params: _last(words, words.say("Given up because it became too old."), params),
     "tries_used_up": lambda words, params: _last(words, words.say("Given up after the last try."), params),
+    "answer_lost": lambda words, params: _last(
+        words, words.say("Given up because the answer was lost twice; the message may have arrived, even twice."), params
+    ),
     # core.outcomes
     "interrupted": lambda words, params: words.say("Interrupted by {signal}.", signal=signal_name(params.get("signal"))),
     "claimed": lambda words, _: words.say("Whoever reported it said that it ended like this."),

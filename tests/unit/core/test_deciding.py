@@ -52,6 +52,19 @@ def test_a_wish_beyond_the_age_limit_gets_one_last_try_at_the_limit() -> None:
     assert step(wish, age=timedelta(hours=24)).state is DeliveryState.DEAD
 
 
+@pytest.mark.parametrize(("was_lost", "state"), [(False, DeliveryState.WAITING), (True, DeliveryState.DEAD)])
+def test_a_lost_answer_is_retried_once(was_lost: bool, state: DeliveryState) -> None:
+    lost = Retry(BUSY, is_lost=True)
+    after = next_step(lost, attempts=2, created_at=NOW, now=NOW, chance=0.5, was_lost=was_lost)
+    assert after.state is state
+    assert after.because == (Because("answer_lost", {"last": BUSY.to_json()}) if was_lost else BUSY)
+
+
+def test_an_earlier_lost_answer_ends_nothing_by_itself() -> None:
+    assert next_step(Retry(BUSY), attempts=2, created_at=NOW, now=NOW, chance=0.5, was_lost=True).state is DeliveryState.WAITING
+    assert next_step(Sent(), attempts=2, created_at=NOW, now=NOW, chance=0.5, was_lost=True).state is DeliveryState.SENT
+
+
 def test_tests_may_shrink_time() -> None:
     after = next_step(Retry(BUSY), attempts=1, created_at=NOW, now=NOW, chance=0.5, scale=0.01)
     assert after.due_at == NOW + LADDER[1] * 0.01

@@ -18,7 +18,7 @@ from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
 from runbell.server.db.bell import open_bell as open_bell
 from runbell.server.db.models import Attempt, Delivery
-from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.models.deliveries import LOST, Purpose
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.mailbox import MailboxConnection
@@ -97,6 +97,7 @@ def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
         chance=chance,
         scale=settings.RUNBELL_TIME_SCALE,
         max_age=NOTICE_MAX_AGE if parcel.purpose == Purpose.NOTICE else settings.RUNBELL_MAX_AGE,
+        was_lost=parcel.was_lost,
     )
     return _move(parcel, step, now, verdict.provider_id if isinstance(verdict, Sent) else "")
 
@@ -133,7 +134,7 @@ def _attempt(result: Result) -> Attempt:
         delivery_id=result.parcel.id,
         at=result.at,
         took=result.took,
-        verdict=type(verdict).__name__.lower(),
+        verdict=LOST if isinstance(verdict, Retry) and verdict.is_lost else type(verdict).__name__.lower(),
         because=because,
         provider_id=verdict.provider_id[:200] if isinstance(verdict, Sent) else "",
     )

@@ -8,12 +8,14 @@ from email.message import EmailMessage
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
 
 from runbell.core.because import Because
 from runbell.core.deliveries import PENDING, DeliveryState
 from runbell.core.permissions import Action
 from runbell.server.db.models import Attempt, Delivery, MailboxItem
+from runbell.server.db.models.deliveries import LOST
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import address_of
 
@@ -38,7 +40,9 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLine:
-    """`job` and `run_id` are empty for what is about no run. `after`: seconds from queued to settled."""
+    """`job` and `run_id` are empty for what is about no run. `after`: seconds from queued to settled. `may_be_twice`: sent after a
+    lost answer.
+    """
 
     id: int
     at: datetime
@@ -54,6 +58,7 @@ class DeliveryLine:
     due_at: datetime
     because: Because | None
     last: Because | None
+    may_be_twice: bool = False
     tries: tuple[Try, ...] = ()
 
 
@@ -102,7 +107,7 @@ def delivery_log(actor: Actor, *, group: str, opened: int | None, before: int | 
     chosen = everything.filter(state__in=GROUPS[group]) if group in GROUPS else everything
     if before is not None:
         chosen = chosen.filter(pk__lt=before)
-    rows = list(chosen.select_related("run__job__environment", "destination__member__user").defer("run__log_end")[: PAGE + 1])
+    rows = list(_told(chosen)[: PAGE + 1])
     shown = rows[:PAGE]
     tries = tuple(map(_try, Attempt.objects.filter(delivery=opened).order_by("at", "pk"))) if opened in {row.pk for row in shown} else ()
     lines = tuple(_line(row, tries if row.pk == opened else ()) for row in shown)
@@ -112,8 +117,7 @@ def delivery_log(actor: Actor, *, group: str, opened: int | None, before: int | 
 def get_delivery(actor: Actor, delivery_id: int) -> DeliveryLine:
     """One line of the log, with its tries. Raises `NotThere`."""
     actor.require(Action.SEE_DELIVERIES)
-    related = _visible(actor).select_related("run__job__environment", "destination__member__user").defer("run__log_end")
-    row = related.filter(pk=delivery_id).first()
+    row = _told(_visible(actor)).filter(pk=delivery_id).first()
     if row is None:
         raise NotThere
     return _line(row, tuple(map(_try, row.tries.order_by("at", "pk"))))
@@ -122,6 +126,16 @@ def get_delivery(actor: Actor, delivery_id: int) -> DeliveryLine:
 def _visible(actor: Actor) -> QuerySet[Delivery]:
     """Sign-in mails and the like are a matter between the server and one person."""
     return Delivery.objects.filter(account=actor.account_id).exclude(purpose="account").order_by("-pk")
+
+
+def _told(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    related = rows.select_related("run__job__environment", "destination__member__user").defer("run__log_end")
+    return related.annotate(may_be_twice=may_be_twice())
+
+
+def may_be_twice() -> Combinable:
+    """Sent after an answer was lost: the first try may have arrived as well."""
+    return Q(state=DeliveryState.SENT) & Exists(Attempt.objects.filter(delivery=OuterRef("pk"), verdict=LOST))
 
 
 def _counts(deliveries: QuerySet[Delivery], now: datetime) -> tuple[dict[str, int], dict[str, int]]:
@@ -149,6 +163,7 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         due_at=row.due_at,
         because=_because(row.because),
         last=_because(row.last_because),
+        may_be_twice=getattr(row, "may_be_twice", False),
         tries=tries,
     )
 

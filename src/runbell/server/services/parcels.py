@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
-from django.db.models import BinaryField, TextField
+from django.db.models import BinaryField, Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
 from runbell.channels.base import Recipient, Rendering, Transport
@@ -18,9 +18,9 @@ from runbell.channels.registry import channel
 from runbell.core.because import Because
 from runbell.messages.message import Links, Message, Reader
 from runbell.server.db.fields import decrypt
-from runbell.server.db.models import Delivery, Destination, State
+from runbell.server.db.models import Attempt, Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
-from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.models.deliveries import LOST, Purpose
 from runbell.server.services.decisions import SECRETS, address_of, silent_because
 from runbell.server.services.unsubscribe import unsubscribe_url
 
@@ -32,7 +32,8 @@ KEPT = 64  # renderings; one is some 20 KB
 class Parcel:
     """A claimed delivery. It has a `payload`, or a message to render, or is `suppressed`: the reason to send has gone away.
 
-    `attempts` are those before this try. `settings` are the destination's, as its channel made them, with the secrets it is reached by.
+    `attempts` are those before this try; `was_lost`: the answer to one of them, so it may have arrived. `settings` are the destination's, as
+    its channel made them, with the secrets it is reached by.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Parcel:
     key: str
     attempts: int
     created_at: datetime
+    was_lost: bool = False
     last_because: Because | None = None
     purpose: str = ""
     destination_id: int | None = None
@@ -72,13 +74,15 @@ class Claimed(NamedTuple):
     run_id: int | None
     run__job_id: int | None
     run__finished_at: datetime | None
+    was_lost: bool = False
 
 
 def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
     """Everything about the claimed, oldest first: three queries; one more when account mail is among them, one when secrets are needed."""
     if not claims:
         return []
-    found = Delivery.objects.filter(pk__in=claims).order_by("created_at", "pk")
+    lost = Attempt.objects.filter(delivery=OuterRef("pk"), verdict=LOST, at__gte=OuterRef("created_at"))
+    found = Delivery.objects.filter(pk__in=claims).annotate(was_lost=Q(attempts__gt=0) & Exists(lost)).order_by("created_at", "pk")
     rows = [Claimed(*row) for row in found.values_list(*Claimed._fields)]
     related = Destination.objects.select_related("account", "member__user", "link__workspace").defer(*SECRETS)
     destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
@@ -142,6 +146,7 @@ def _bare(delivery: Claimed, claim: str) -> Parcel:
         key=f"{delivery.pk}.{delivery.resends}",
         attempts=delivery.attempts,
         created_at=delivery.created_at,
+        was_lost=delivery.was_lost,
         purpose=delivery.purpose,
         last_because=Because.from_json(delivery.last_because) if delivery.last_because else None,
     )

@@ -14,6 +14,7 @@ from runbell.messages.message import Message
 from runbell.server.db.models import Delivery, Node, Receipt, Run
 from runbell.server.services.access import Actor, run_for
 from runbell.server.services.decisions import address_of, run_facts
+from runbell.server.services.delivery_pages import may_be_twice
 from runbell.server.services.pages import RunLine
 
 
@@ -28,7 +29,7 @@ class BrokenNode:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """`delivery_state` and `last` (what the last try ran into) for those who were told."""
+    """`delivery_state` and `last` (what the last try ran into) for those who were told. `may_be_twice`: sent after a lost answer."""
 
     address: str
     because: Because
@@ -36,6 +37,7 @@ class ReceiptLine:
     delivery_id: int | None = None
     delivery_state: str = ""
     last: Because | None = None
+    may_be_twice: bool = False
 
     @property
     def is_pending(self) -> bool:
@@ -119,7 +121,8 @@ def _nodes(run: Run) -> Iterable[BrokenNode]:
 
 
 def _receipts(run: Run) -> tuple[list[ReceiptLine], list[ReceiptLine]]:
-    deliveries = {delivery.destination_id: delivery for delivery in Delivery.objects.filter(run=run, purpose="run")}
+    found = Delivery.objects.filter(run=run, purpose="run").annotate(may_be_twice=may_be_twice())
+    deliveries = {delivery.destination_id: delivery for delivery in found}
     receipts = Receipt.objects.filter(run=run).select_related("destination__member__user").order_by("pk")
     lines: tuple[list[ReceiptLine], list[ReceiptLine]] = ([], [])
     for receipt in receipts:
@@ -138,6 +141,7 @@ def _receipt(receipt: Receipt, delivery: Delivery | None) -> ReceiptLine:
         delivery_id=delivery.pk,
         delivery_state=delivery.state,
         last=Because.from_json(delivery.last_because) if delivery.last_because else None,
+        may_be_twice=getattr(delivery, "may_be_twice", False),
     )
 
 

@@ -11,6 +11,9 @@ from runbell.server.db.models.accounts import Account
 from runbell.server.db.models.routing import Destination, Rule
 from runbell.server.db.models.runs import Run
 
+LOST = "lost"
+"""Verdict of an attempt that went out and had no answer: it may have arrived."""
+
 
 class Purpose(models.TextChoices):
     RUN = "run"
@@ -80,7 +83,7 @@ class Attempt(models.Model):
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="tries")
     at = models.DateTimeField()
     took = models.FloatField()  # seconds
-    verdict = models.CharField(max_length=8)  # sent | retry | dead
+    verdict = models.CharField(max_length=8)  # sent | retry | lost | dead
     because = models.JSONField(null=True)
     provider_id = models.CharField(max_length=200, blank=True)
 
