@@ -37,8 +37,9 @@ class SlackChannelKind:
         return shared(message, reader)
 
     def address(self, rendered: Post, recipient: Recipient, key: str) -> bytes:
-        """Without the Slack channel, which is a setting. The key is in the metadata: it proves later what was posted."""
-        return body(rendered, recipient, {"metadata": {"event_type": "runbell_delivery", "event_payload": {"delivery": key}}})
+        """Without the Slack channel, which is a setting. The metadata proves later what was posted; every app there can read it."""
+        told = {"delivery": key, **({"run": rendered.run_id} if rendered.run_id else {})}
+        return body(rendered, recipient, {"metadata": {"event_type": "runbell_delivery", "event_payload": told}})
 
     def connect(self, transport: Transport) -> "SlackConnection":
         return SlackConnection(transport)

@@ -45,7 +45,9 @@ class Post:
     colour: str
     blocks: bytes
     closing: bytes
-    run: tuple[str, str]  # label and URL
+    run_id: str
+    run_label: str
+    run_url: str
     ended_at: datetime | None
     is_test: bool
 
@@ -59,7 +61,9 @@ def shared(message: Message, reader: Reader) -> Post:
         colour=COLOURS[message.tone],
         blocks=_encoded([*_sentence(message.summary, reader), *_facts(message.facts, reader), *_troubles(message, reader)]),
         closing=_encoded(_closing(message, reader)),
-        run=(message.open_label, reader.links.run),
+        run_id=message.run_id,
+        run_label=message.open_label,
+        run_url=reader.links.run,
         ended_at=message.ended_at,
         is_test=message.is_test,
     )
@@ -101,12 +105,14 @@ def _notes(post: Post, recipient: Recipient) -> Iterator[Json]:
 def _links(post: Post, recipient: Recipient) -> Iterator[Json]:
     """Plain links: a button with a URL also posts to the app, which then has to answer."""
     words = words_in(post.language)
-    label, run = post.run
-    ways = ((label, run), (words.say("Why here?"), recipient.why_url), (words.say("Settings"), recipient.settings_url))
-    links: list[Json] = [{"type": "link", "url": url, "text": cut(name, LABEL)} for name, url in ways if name and url and units(url) <= URL]
+    ways = ((post.run_label, post.run_url), (words.say("Why here?"), recipient.why_url), (words.say("Settings"), recipient.settings_url))
+    links = [_link(name, url, is_first=url == post.run_url) for name, url in ways if name and url and units(url) <= URL]
     if links:
-        links[0]["style"] = {"bold": True}
-        yield _rich([_section([element for link in links for element in ({"type": "text", "text": "  ·  "}, link)][1:])])
+        yield _rich([_section([element for link in links for element in (_text("  ·  "), link)][1:])])
+
+
+def _link(name: str, url: str, *, is_first: bool) -> Json:
+    return {"type": "link", "url": url, "text": cut(name, LABEL), **({"style": {"bold": True}} if is_first else {})}
 
 
 def _sentence(line: Line, reader: Reader) -> Iterator[Json]:
@@ -115,8 +121,13 @@ def _sentence(line: Line, reader: Reader) -> Iterator[Json]:
 
 
 def _facts(facts: tuple[Fact, ...], reader: Reader) -> Iterator[Json]:
-    if facts:
-        yield {"type": "section", "fields": [_field(fact, reader) for fact in facts[:FACTS]]}
+    """Without the end of a run: the sentence says how long it took, and Slack when the message came."""
+    if told := [fact for fact in facts if not _is_second_moment(fact.value)]:
+        yield {"type": "section", "fields": [_field(fact, reader) for fact in told[:FACTS]]}
+
+
+def _is_second_moment(value: Line) -> bool:
+    return len(value) == 1 and isinstance(value[0], Moment) and value[0].near is not None
 
 
 def _field(fact: Fact, reader: Reader) -> Json:

@@ -96,9 +96,7 @@ def _always(template: str) -> Callable[[Words, Mapping[str, Any]], str]:
 
 def _our_mistake(word: str) -> Callable[[Words, Mapping[str, Any]], str]:
     spelled = word.replace("_", " ")
-    return lambda words, _: words.say(
-        "Slack did not take this: “{answer}”. That is a mistake of Runbell; please report it.", answer=spelled
-    )
+    return lambda words, _: words.say("Slack did not take this: “{answer}”. That is a mistake of Runbell. Report it.", answer=spelled)
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

@@ -141,7 +141,7 @@ def test_a_message_of_any_other_kind_fits_too(n: int, text: str, facts: int) -> 
 def test_the_same_over_a_webhook_without_metadata() -> None:
     message = EXAMPLES["failed"]("en")
     over_api, over_webhook = posted(message), posted(message, WEBHOOK)
-    assert over_api.pop("metadata") == {"event_type": "runbell_delivery", "event_payload": {"delivery": "12.0"}}
+    assert over_api.pop("metadata") == {"event_type": "runbell_delivery", "event_payload": {"delivery": "12.0", "run": "4711"}}
     assert over_api == over_webhook
     assert "channel" not in over_api
     assert (over_api["unfurl_links"], over_api["unfurl_media"]) == (False, False)
@@ -180,7 +180,14 @@ def test_moments_are_each_readers_own() -> None:
     said = json.dumps(posted(EXAMPLES["warned"]("en")), ensure_ascii=False)
     assert '"type": "date", "timestamp": 1795413734, "format": "{date_short} {time}", "fallback": "23 Nov 07:02"' in said
     assert "<!date^1795507223^{date_short} {time}|Tue 24 Nov, 09:00:23>" in said
-    assert "<!date^1795507244^{time}|09:00:44>" in said  # the same day
+    assert "Ended" not in said  # the sentence says how long it took
+
+
+def test_the_day_is_told_once() -> None:
+    at = datetime(2026, 11, 24, 2, tzinfo=UTC)
+    line = (Moment(at), " to ", Moment(at + timedelta(hours=1), near=at), " or ", Moment(at + timedelta(days=1), near=at))
+    said = json.dumps(posted(replace(EXAMPLES["failed"]("en"), summary=line)), ensure_ascii=False)
+    assert [part.partition('"')[0] for part in said.split('"format": "')[1:]] == ["{date_short} {time}", "{time}", "{date_short} {time}"]
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2101, 9999])
@@ -253,8 +260,8 @@ def no_proxy_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def payload(it: Channel = SLACK) -> bytes:
-    return it.address(it.render(EXAMPLES["failed"]("en"), reader(), TRANSPORT), RECIPIENT, "12.0")
+def payload(it: Channel = SLACK, key: str = "12.0") -> bytes:
+    return it.address(it.render(EXAMPLES["failed"]("en"), reader(), TRANSPORT), RECIPIENT, key)
 
 
 def through(api_url: str, timeout: float = 5.0) -> Transport:
@@ -317,14 +324,15 @@ def test_nobody_listens() -> None:
 
 
 def test_a_message_arrives_in_its_slack_channel() -> None:
-    with FakeSlack(scale=0.001) as slack:
+    with FakeSlack(scale=1e6) as slack:
         to, token = slack.acme.channel("data-alerts"), slack.install()
         connection = SLACK.connect(through(slack.api_url))
-        verdicts = [connection.send({"token": token, "channel_id": to.id}, payload(), key) for key in ("12.0", "13.0")]
+        verdicts = [connection.send({"token": token, "channel_id": to.id}, payload(key=key), key) for key in ("12.0", "13.0")]
         other = connection.send({"token": slack.install(), "channel_id": slack.acme.channel("old-alerts").id}, payload(), "14.0")
         connection.close()
         arrived = slack.posts_in(to)
     assert [verdict.provider_id for verdict in verdicts if isinstance(verdict, Sent)] == [post.ts for post in arrived]
+    assert [post.payload["delivery"] for post in arrived] == ["12.0", "13.0"]
     assert arrived[0].text.startswith("FAILED · nightly build · Production")
     assert other == Dead(Because("slack_is_archived"), is_refusal=True, ends=Ends.DESTINATION)
 
@@ -394,7 +402,7 @@ def test_what_a_webhook_answers(hooks: ScriptedHttp, reply: Reply, verdict: Verd
 
 def test_a_webhook_of_the_fake() -> None:
     """The same words as the fake Slack, which was written by the documentation."""
-    with FakeSlack(scale=0.001) as slack:
+    with FakeSlack(scale=1e6) as slack:
         to = slack.acme.channel("data-alerts")
         hook = slack.add_hook(slack.acme, to)
         connection = WEBHOOK.connect(TRANSPORT)
