@@ -60,7 +60,7 @@ def test_a_failure_arrives_with_its_deliverys_key(shop: Acme, slack: FakeSlack) 
     [post] = slack.posts_in(slack.acme.channel("data-alerts"))
     delivery = Delivery.objects.get(purpose="run")
     assert post.text.startswith("FAILED · nightly · Production")
-    assert post.payload == {"delivery": f"{delivery.pk}.0"}
+    assert post.payload == {"delivery": f"{delivery.pk}.0", "run": str(delivery.run_id)}
     assert delivery.provider_id == post.ts
     assert delivery.lane == f"slack:{SlackWorkspace.objects.get().pk}"
 
