@@ -16,6 +16,7 @@ from tests.browser.pages import furnish
 from tests.browser.people import People, make_people
 from tests.browser.watch import Watch
 from tests.e2e.stage import Server, running
+from tests.fakes.slack import FakeSlack
 from tests.server.walk import Stage, set_stage
 
 CHROMIUM = "/usr/bin/chromium"
@@ -45,11 +46,18 @@ class PageAs(Protocol):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def slack() -> Iterator[FakeSlack]:
+    with FakeSlack() as slack:
+        yield slack
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Server]:
     from django.conf import settings
 
     keys = {"RUNBELL_SECRET_KEY": settings.SECRET_KEY, "RUNBELL_ENCRYPTION_KEYS": ",".join(settings.RUNBELL_ENCRYPTION_KEYS)}
-    with running(tmp_path_factory.mktemp("served") / "home", **keys) as server:
+    with running(tmp_path_factory.mktemp("served") / "home", **keys, **slack.settings) as server:
+        slack.app.events_url = f"{server.url}/integrations/slack/events"
         yield server
 
 

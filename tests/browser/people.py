@@ -12,7 +12,7 @@ from django.test import Client
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Destination, Environment, Job, MailboxItem, Rule, User
+from runbell.server.db.models import Destination, Environment, Job, MailboxItem, Member, Rule, User
 from tests.browser.desk import Desk
 from tests.e2e.stage import Server, wait_until
 from tests.server.people import PASSWORD, Acme, acme
@@ -64,6 +64,10 @@ class People:
     def change(self, role: Role, **fields: str) -> None:
         """Their language, theme or name, as the profile page would."""
         self.desk.do(lambda: User.objects.filter(pk=self.members[role]).update(**fields))
+
+    def promote(self, role: Role) -> None:
+        """One account admin more: whoever had this role, and is still called by it here."""
+        self.desk.do(lambda: Member.objects.filter(pk=self.acme.members[role].pk).update(role=Role.ACCOUNT_ADMIN))
 
     def session(self, role: Role) -> str:
         """A session such as signing in makes."""

@@ -10,6 +10,11 @@ Say = Callable[[str], str]
 SEED = {
     "Notification settings": "Настройки уведомлений",
     "Email notifications": "Уведомления по электронной почте",
+    "Slack notifications": "Уведомления в Slack",
+    "Notification channel": "Канал уведомлений",
+    "Integrations": "Интеграции",
+    "Link": "Связать",
+    "Unlink": "Отвязать",
     "Notification email": "Электронная почта для уведомлений",
     "Internal users": "Внутренние пользователи",
     "External emails": "Внешние адреса электронной почты",

@@ -267,10 +267,11 @@ def test_a_refused_block_is_pointed_at(slack: FakeSlack, client: WebClient) -> N
 
 def test_what_was_posted_is_on_record_and_can_be_changed(slack: FakeSlack, client: WebClient) -> None:
     channel = slack.acme.channel("general")
-    metadata = {"event_type": "runbell_delivery", "event_payload": {"delivery": 8, "run": 7}}
-    ts = client.chat_postMessage(channel=channel.id, text="FAILED", metadata=metadata)["ts"]
+    metadata = {"event_type": "runbell_delivery", "event_payload": {"delivery": "8.0"}}
+    blocks = [section("<https://runbell.acme.example/a/1/runs/7|The run>"), button(url="https://runbell.acme.example/a/1/runs/7#why")]
+    ts = client.chat_postMessage(channel=channel.id, text="FAILED", blocks=blocks, metadata=metadata)["ts"]
     [post] = slack.wait_for(1, channel)
-    assert (post.text, post.runs, post.ts) == ("FAILED", [7], ts)
+    assert (post.text, post.payload, post.runs, post.ts) == ("FAILED", {"delivery": "8.0"}, [7], ts)
     assert ts.replace(".", "") in client.chat_getPermalink(channel=channel.id, message_ts=ts)["permalink"]
     client.chat_update(channel=channel.id, ts=ts, text="SUCCEEDED")
     assert post.text == "SUCCEEDED"

@@ -66,7 +66,8 @@ code { padding: 2px 3px 1px; border: 1px solid var(--line); border-radius: 3px; 
 def page(title: str, body: str, *, status: int = 200, **headers: str) -> Response:
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} | Fake Slack</title><style>{STYLE}</style></head><body>"
+        f'<link rel="icon" href="data:,"><title>{escape(title)} | Fake Slack</title>'
+        f"<style>{STYLE}</style></head><body>"
         f'<p class="fake"><strong>Fake Slack.</strong> It runs on this machine, to try Runbell with. Nothing here reaches slack.com.</p>'
         f"{body}</body></html>"
     )

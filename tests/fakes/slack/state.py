@@ -1,5 +1,7 @@
 """All that this Slack knows, and what tests ask and tell it."""
 
+import json
+import re
 import secrets
 import threading
 import time
@@ -11,6 +13,7 @@ from tests.fakes.slack.limits import Limits
 from tests.fakes.slack.world import App, Channel, Hook, Installation, Person, Token, Workspace
 
 SCOPES = ("channels:read", "chat:write", "chat:write.public", "users:read", "team:read")
+RUN = re.compile(r"/a/\d+/runs/(\d+)")
 CODE_LIVES, TOKEN_LIVES = 600, 43_200
 
 
@@ -45,12 +48,13 @@ class Post:
 
     @property
     def payload(self) -> dict[str, Any]:
+        """What the app wrote beside it, to know it by."""
         return dict((self.message.get("metadata") or {}).get("event_payload", {}))
 
     @property
-    def runs(self) -> list[Any]:
-        """The runs it speaks of: one, or in a digest many."""
-        return list(self.payload["runs"]) if "runs" in self.payload else [self.payload[name] for name in ("run",) if name in self.payload]
+    def runs(self) -> list[int]:
+        """The runs it links to: one, or in a digest many."""
+        return sorted({int(number) for number in RUN.findall(json.dumps(self.message))})
 
 
 @dataclass(eq=False)
