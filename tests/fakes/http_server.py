@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 
 @dataclass(frozen=True)
 class Reply:
-    """`body` that is no text goes as JSON. `drops`: hangs up instead of answering. `hangs`: says nothing until the server ends."""
+    """`body` that is neither text nor bytes goes as JSON. `drops`: hangs up instead of answering. `hangs`: says nothing until the server ends."""
 
     status: int = 200
     body: Any = field(default_factory=lambda: {"ok": True})
@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.hangs or reply.drops:
             self.close_connection = True
             return
-        said = reply.body.encode() if isinstance(reply.body, str) else json.dumps(reply.body).encode()
+        said = reply.body if isinstance(reply.body, bytes) else _encoded(reply.body)
         self.send_response(reply.status)
         for name, value in {"Content-Length": str(len(said)), **reply.headers}.items():
             self.send_header(name, value)
@@ -129,6 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _encoded(body: Any) -> bytes:
+    return (body if isinstance(body, str) else json.dumps(body)).encode()
 
 
 def _pump(left: socket.socket, right: socket.socket) -> None:

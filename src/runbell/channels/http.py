@@ -73,12 +73,18 @@ class Http:
         self.close()
 
     def _exchange(self, connection: HTTPConnection, target: str, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+        is_sendable = True
         try:
             connection.request("POST", target, body, dict(headers))
             response = connection.getresponse()
             answer = Answer(response.status, dict(response.headers), response.read(MAX_BODY))
         except (OSError, HTTPException):
             return None
+        except ValueError:  # a header that cannot be one; the error repeats it, and it may be a token
+            is_sendable = False
+        if not is_sendable:
+            self.close()
+            raise Unreached("unreachable")
         if not response.isclosed():
             self.close()  # what is left would be read as the next answer
         return None if response.length and len(answer.body) < MAX_BODY else answer  # cut off before the end that was announced

@@ -189,8 +189,8 @@ class _Client(WebClient):
 
 def _is_object(body: bytes) -> bool:
     try:
-        return isinstance(loads(body), dict)
-    except ValueError:
+        return isinstance(loads(body.decode()), dict)
+    except (ValueError, RecursionError):
         return False
 
 

@@ -152,9 +152,11 @@ TROUBLES = [
     (Reply(503, "<html>down</html>"), TroubleKind.TRANSIENT, "slack_http", None, False),
     (Reply(500, {"ok": False, "error": "internal_error"}), TroubleKind.TRANSIENT, "slack_internal_error", None, False),
     (Reply(200, "<html>sign in to this network</html>"), TroubleKind.TRANSIENT, "slack_http", None, False),
+    (Reply(200, "[" * 100_000), TroubleKind.TRANSIENT, "slack_http", None, False),
+    (Reply(200, b"\xff\xfe{\x00}\x00"), TroubleKind.TRANSIENT, "slack_http", None, False),  # JSON, but in UTF-16
     (Reply(200, "[1]"), TroubleKind.TRANSIENT, "slack_http", None, False),
     (Reply(302, "", {"Location": "http://127.0.0.1:9/"}), TroubleKind.TRANSIENT, "slack_http", None, False),
-    (Reply(body="ä".encode("latin-1").decode("latin-1"), headers={"Content-Type": "x"}), TroubleKind.TRANSIENT, "slack_http", None, False),
+    (Reply(200, b"{\xe4}"), TroubleKind.TRANSIENT, "slack_http", None, False),
     (Reply(drops=True), TroubleKind.TRANSIENT, "slack_no_answer", None, True),
     (Reply(hangs=True), TroubleKind.TRANSIENT, "slack_no_answer", None, True),
     (Reply(headers={"Content-Length": "999"}, closes=True), TroubleKind.TRANSIENT, "slack_no_answer", None, True),
@@ -252,6 +254,15 @@ def test_nothing_secret_is_logged_or_raised(caplog: pytest.LogCaptureFixture, ca
         assert "hush" not in "".join(traceback.format_exception(trouble)) + repr(trouble) + repr(vars(trouble)) + repr(slack)
     assert "hush" not in caplog.text + "".join(capsys.readouterr())
     assert not caplog.records
+
+
+@pytest.mark.parametrize("token", ["xoxb-1\r\nhush: 1", "xoxb-hush-ключ"])
+def test_a_token_that_cannot_be_sent_is_not_repeated(token: str) -> None:
+    with ScriptedHttp() as server:
+        trouble = trouble_of(SlackApi(server.url, token).auth_test)
+    assert (trouble.because.code, trouble.is_lost, trouble.__context__) == ("slack_unreachable", False, None)
+    assert "hush" not in repr(vars(trouble))
+    assert not server.asked
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_anew() -> None:
