@@ -77,7 +77,7 @@ def configure(shop: Acme, member: Member, channel: Channel) -> Destination:
     return destination
 
 
-def tell(slack: FakeSlack, event: dict[str, Any], *, body: bytes = b"", **headers: str) -> Any:
+def tell(slack: FakeSlack, event: dict[str, Any], *, body: bytes = b"", **headers: Any) -> Any:
     """An event of the workspace Acme HQ, signed as Slack signs."""
     body = body or wrapped(slack.acme.installations[slack.app.id], event, slack.now)
     stamp = headers.pop("stamp", str(int(slack.now)))

@@ -106,6 +106,7 @@ class Notice(StrEnum):
     ADDRESS_REFUSED = "address_refused"
     EXTERNAL_UNSUBSCRIBED = "external_unsubscribed"
     OUTAGE = "outage"
+    SLACK_STOPPED = "slack_stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class NoticeFacts:
     """News for the admins about a destination: `address` is how it is described, empty when it is about all of them.
 
     `because` where there is a reason to tell. `job` and `environment` say which message died, or what was unsubscribed from;
-    `tries` how often it was tried.
+    `tries` how often it was tried. `channels`: the Slack channels that are silent now, in the workspace that `address` names.
     """
 
     notice: Notice
@@ -124,6 +125,7 @@ class NoticeFacts:
     job: str = ""
     environment: str = ""
     tries: int = 0
+    channels: tuple[str, ...] = ()
     account_id: str = ""
     run_id: str = ""
 

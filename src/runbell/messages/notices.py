@@ -79,6 +79,7 @@ def _word(facts: NoticeFacts, words: Words) -> str:
         Notice.ADDRESS_REFUSED: words.say("ADDRESS REFUSED"),
         Notice.EXTERNAL_UNSUBSCRIBED: words.say("UNSUBSCRIBED"),
         Notice.OUTAGE: words.say("NOT DELIVERED"),
+        Notice.SLACK_STOPPED: words.say("SLACK STOPPED"),
     }[facts.notice]
 
 
@@ -96,6 +97,13 @@ def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
         case Notice.OUTAGE:
             said = words.say("The mail server was out of order for so long that messages were given up. The delivery log says which.")
             return (said, why)
+        case Notice.SLACK_STOPPED:
+            said = words.say(
+                "Nothing is sent any more to the Slack channels that go through your link to {workspace}: {channels}.",
+                workspace=address,
+                channels=", ".join(isolated(one_line(name)) for name in facts.channels),
+            )
+            return (said, why, " ", words.say("Account settings › Integrations shows how it is and links it again. The settings are kept."))
         case Notice.EXTERNAL_UNSUBSCRIBED:
             return (_unsubscribed(facts, address, words), " ", words.say("The rules can be set again in the notification settings."))
 

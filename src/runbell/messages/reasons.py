@@ -161,6 +161,7 @@ SENTENCES: dict[str, Sentence] = {
     "confirmation_asked": lambda words, params: words.say("{by} asked for it.", by=_text(params, "by")),
     "not_confirmed": lambda words, _: words.say("The holder of this address has not confirmed it yet."),
     "owns_channel": lambda words, _: words.say("Whoever owns the settings of that Slack channel is told."),
+    "linked_slack": lambda words, _: words.say("Whoever linked the Slack workspace is told."),
     "set_rules": lambda words, _: words.say("Whoever chose what is sent to that address is told."),
     # channels.smtp
     "smtp_unreachable": lambda words, params: _answered(words, words.say("The mail server cannot be reached"), params),

@@ -10,11 +10,12 @@ from runbell.core.because import Because
 from runbell.core.deliveries import PENDING
 from runbell.core.permissions import Action
 from runbell.server.db.models import Delivery, Destination, Invitation, Member, Rule, State, Token
-from runbell.server.services import audit, deliveries
+from runbell.server.services import audit, deliveries, slack_links
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.destinations import delete_setting
+from runbell.server.services.destinations import EMAIL, delete_setting
 from runbell.server.services.invitations import open_invitations, revoke
 from runbell.server.services.members import keep_an_admin, locked_member
+from runbell.server.services.slack_links import ChannelLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Leaving:
     tokens: tuple[str, ...]
     invitations: tuple[str, ...]
     externals: tuple[str, ...]
+    silent: tuple[ChannelLine, ...]
 
 
 def leaving(actor: Actor, member_id: int) -> Leaving:
@@ -38,7 +40,7 @@ def leaving(actor: Actor, member_id: int) -> Leaving:
     member = Member.objects.select_related("user").filter(account=actor.account_id, pk=member_id, is_active=True).first()
     if member is None:
         raise NotThere
-    stays = Destination.objects.filter(created_by=member, member=None, state=State.ACTIVE)
+    stays = Destination.objects.filter(created_by=member, member=None, kind=EMAIL, state=State.ACTIVE)
     return Leaving(
         id=member.pk,
         name=member.user.name or member.user.email,
@@ -49,14 +51,15 @@ def leaving(actor: Actor, member_id: int) -> Leaving:
         tokens=tuple(Token.objects.filter(member=member, revoked_at=None).order_by("name").values_list("name", flat=True)),
         invitations=tuple(_sent_by(member).values_list("email", flat=True)),
         externals=tuple(stays.order_by("address_key").values_list("address", flat=True)),
+        silent=slack_links.would_silence(actor, member.pk),
     )
 
 
 @transaction.atomic
-def deactivate(actor: Actor, member_id: int, *, now: datetime) -> Member:
+def deactivate(actor: Actor, member_id: int, *, now: datetime, take_over: bool = False) -> Member:
     """Raises `NotThere`, `NotAllowed`, `LastAdmin`. Somebody deactivated already stays so.
 
-    Sessions and tokens need no ending of their own: every door asks whether the member is active.
+    The links to Slack end; `take_over`: what was sent through them goes on through the actor's. Sessions and tokens need no ending of their own: every door asks whether the member is active.
     """
     member = locked_member(actor, member_id)
     if not member.is_active:
@@ -65,6 +68,7 @@ def deactivate(actor: Actor, member_id: int, *, now: datetime) -> Member:
     for destination in _own(member):
         deliveries.withdraw(Delivery.objects.filter(destination=destination), Because("member_inactive"), now=now)
         delete_setting(destination.pk, actor=actor, now=now)
+    slack_links.leave(actor, member, now=now, take_over=take_over)
     for invitation in _sent_by(member):
         revoke(actor, invitation.pk, now=now)
     _set_active(member, is_active=False)

@@ -8,9 +8,9 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from runbell.core.fields import BadField
-from runbell.core.permissions import Action, Role
+from runbell.core.permissions import Action, Role, may
 from runbell.server.db.models import Account, Member, User
-from runbell.server.services import audit
+from runbell.server.services import audit, slack_links
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.joining import join
 
@@ -48,8 +48,11 @@ def create_user(account: Account, *, email: str, password: str, now: datetime, n
 
 
 @transaction.atomic
-def change_role(actor: Actor, member_id: int, role: Role, *, now: datetime) -> Member:
-    """Raises `NotThere`, `NotAllowed`, `LastAdmin`. The role that somebody has already is no change."""
+def change_role(actor: Actor, member_id: int, role: Role, *, now: datetime, take_over: bool = False) -> Member:
+    """Raises `NotThere`, `NotAllowed`, `LastAdmin`. The role that somebody has already is no change.
+
+    Who ceases to be an admin loses the links to Slack; `take_over`: what was sent through them goes on through the actor's.
+    """
     member = locked_member(actor, member_id)
     if member.role == role:
         return member
@@ -57,6 +60,8 @@ def change_role(actor: Actor, member_id: int, role: Role, *, now: datetime) -> M
         keep_an_admin(member)
     before, member.role = member.role, role.value
     member.save(update_fields=["role"])
+    if not may(role, Action.LINK_SLACK):
+        slack_links.leave(actor, member, now=now, take_over=take_over)
     audit.record(
         account=member.account,
         actor=actor,

@@ -3,6 +3,7 @@
 Who has the trouble cannot be reached by mail; the pages tell them. `services/bounces.py` knows when a trouble begins and ends.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,6 +52,13 @@ def tell_trouble(destination: Destination, delivery_id: int, *, now: datetime) -
         told = {admin.pk for admin in admins}
         setters = Member.objects.filter(pk__in=destination.rules.values("set_by"), is_active=True, user__is_active=True)
         _tell(account, [member for member in setters if member.pk not in told], facts, Because("set_rules"), now, run)
+
+
+def tell_slack_stopped(member: Member, workspace: str, channels: Sequence[str], because: Because, *, now: datetime) -> None:
+    """A link broke, or ended without its owner's doing, and these Slack channels are silent."""
+    if member.is_active and member.user.is_active:
+        facts = _facts(Notice.SLACK_STOPPED, member.account, address=workspace, at=now)
+        _tell(member.account, [member], replace(facts, because=because, channels=tuple(channels)), Because("linked_slack"), now)
 
 
 def tell_outage(account: Account, because: Because | None, *, now: datetime) -> None:

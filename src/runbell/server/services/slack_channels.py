@@ -23,6 +23,7 @@ from runbell.server.services.slack_targets import SLACK
 
 LIST_EVERY = timedelta(days=1)
 TRY_AGAIN = timedelta(minutes=5)
+CLAIMED = timedelta(minutes=15)  # how long other workers leave a listing alone; one that died begins anew after it
 AT_MOST_EVERY = timedelta(seconds=30)  # however often the button is pressed
 LOOKED_AFTER = 50  # configured Slack channels that were not listed, asked for one by one
 
@@ -41,7 +42,9 @@ def want_listing(actor: Actor, *, now: datetime) -> None:
 def run_due(now: datetime) -> datetime | None:
     """Lists what is due, and says when something is again."""
     for workspace_id in _working().filter(listing_wanted_at__lte=now).values_list("pk", flat=True):
-        refresh(workspace_id, now)
+        claimed = SlackWorkspace.objects.filter(pk=workspace_id, listing_wanted_at__lte=now)
+        if claimed.update(listing_wanted_at=now + CLAIMED):
+            refresh(workspace_id, now)
     due: datetime | None = _working().aggregate(at=Min("listing_wanted_at"))["at"]
     return due
 

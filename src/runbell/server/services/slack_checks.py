@@ -39,17 +39,14 @@ class Reach:
     because: Because | None
 
 
-def run_due(now: datetime) -> None:
-    """Everything that is due; also asks now and then whether Slack can be reached at all, where an app is set."""
+def run_due(now: datetime) -> datetime | None:
+    """Everything that is due, and when something is again. Where an app is set it is also asked whether Slack can be reached at all."""
     for pk in list(SlackWorkspace.objects.filter(check_at__lte=now).order_by("check_at").values_list("pk", flat=True)[:AT_ONCE]):
         if SlackWorkspace.objects.filter(pk=pk, check_at__lte=now).update(check_at=now + LEASE):
             check(pk, now=now)
     last = reach()
     if _has_app() and (last is None or last.at <= now - REACH_EVERY):
         ask_reach(now=now)
-
-
-def next_due() -> datetime | None:
     soonest: datetime | None = SlackWorkspace.objects.aggregate(at=Min("check_at"))["at"]
     return soonest
 

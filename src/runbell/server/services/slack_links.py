@@ -9,7 +9,7 @@ living link takes it over by saving it. Nothing here asks Slack: that is for sla
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
@@ -19,13 +19,14 @@ from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Environment, Member, Rule, SlackLink, SlackWorkspace, State
-from runbell.server.services import audit
+from runbell.server.services import audit, notices
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.slack_tokens import revoke_unused
 from runbell.server.services.withdrawals import withdraw
 
 TAKEN_BACK = ("slack_account_inactive", "slack_token_revoked")  # the token is dead for good
 THROUGH = "Slack"
+TOLD_AGAIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +97,16 @@ def end_links_of(member: Member, because: Because, *, now: datetime, actor: Acto
 def end_link(link: SlackLink, because: Because, *, now: datetime) -> None:
     """Seen from Slack's side, in the caller's transaction. One that has ended stays as it ended."""
     if link.ended_at is None:
+        _tell([link], because, now)
         _end([link], because, now)
         _record_end(link, because, None, now)
 
 
-def no_admin(member: Member, *, now: datetime) -> Because:
-    return Because("slack_no_admin", {"who": _name(member), "at": now.isoformat()})
+def leave(actor: Actor, member: Member, *, now: datetime, take_over: bool = False) -> None:
+    """`member` ceases to be an admin here, in the caller's transaction."""
+    if take_over and actor.member.pk != member.pk:
+        hand_over(actor, member, now=now)
+    end_links_of(member, Because("slack_no_admin", {"who": _name(member), "at": now.isoformat()}), now=now, actor=actor)
 
 
 def workspace_broke(workspace_id: int, because: Because, *, now: datetime) -> None:
@@ -119,6 +124,11 @@ def workspace_broke(workspace_id: int, because: Because, *, now: datetime) -> No
         workspace.token_expires_at = workspace.check_at = None
     workspace.save(update_fields=["broken_because", "broken_at", "token", "refresh_token", "token_expires_at", "check_at"])
     withdraw(Delivery.objects.filter(destination__link__workspace=workspace_id), because, now=now)
+    _tell(
+        SlackLink.objects.filter(workspace=workspace, ended_at=None).select_related("workspace", "member__user", "member__account"),
+        because,
+        now,
+    )
     if is_news:
         after = {"because": because.to_json(), "through": THROUGH}
         audit.record(account=workspace.account, actor=None, action="slack.break", subject=workspace.name, now=now, after=after)
@@ -129,12 +139,12 @@ def workspace_works(workspace: SlackWorkspace, *, now: datetime) -> None:
     workspace.checked_at, workspace.broken_because, workspace.broken_at = now, None, None
 
 
-def would_silence(actor: Actor, member: Member) -> tuple[ChannelLine, ...]:
-    """The Slack channels that go silent when `member` ceases to be an admin here."""
-    return channel_lines(configured(actor.account_id).filter(link__member=member, link__ended_at=None), reader=actor.member)
+def would_silence(actor: Actor, member_id: int) -> tuple[ChannelLine, ...]:
+    """The Slack channels that go silent when this member ceases to be an admin here."""
+    return channel_lines(configured(actor.account_id).filter(link__member=member_id, link__ended_at=None), reader=actor.member)
 
 
-def take_over(actor: Actor, member: Member, *, now: datetime) -> int:
+def hand_over(actor: Actor, member: Member, *, now: datetime) -> int:
     """What `member` configured goes on through the actor's links, as far as those reach; how many. In the caller's transaction."""
     actor.require(Action.LINK_SLACK)
     mine = dict(SlackLink.objects.filter(member=actor.member, ended_at=None).values_list("workspace", "pk"))
@@ -209,6 +219,15 @@ def _end(links: Iterable[SlackLink], because: Because, now: datetime) -> None:
         # The worker revokes a token that nobody needs now, when whoever ended the link does not, or cannot.
         SlackWorkspace.objects.filter(pk=link.workspace_id).exclude(token="").update(check_at=now)
         transaction.on_commit(partial(outbox.wake))
+
+
+def _tell(links: Iterable[SlackLink], because: Because, now: datetime) -> None:
+    """Whoever's Slack channels are silent now, by mail: once for a trouble, and once a day at most however often it comes and goes."""
+    for link in links:
+        names = [row.address for row in configured(link.workspace.account_id).filter(link=link).order_by("address")]
+        if names and (link.told_at is None or link.told_at <= now - TOLD_AGAIN):
+            notices.tell_slack_stopped(link.member, link.workspace.name, names, because, now=now)
+            SlackLink.objects.filter(pk=link.pk).update(told_at=now)
 
 
 def _record_end(link: SlackLink, because: Because, actor: Actor | None, now: datetime) -> None:

@@ -9,12 +9,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action, Role
-from runbell.server.services import invitations, leaving, members
+from runbell.server.services import invitations, leaving, members, slack_links
 from runbell.server.services.access import NotThere
 from runbell.server.services.invitations import InvitedAlready
 from runbell.server.services.joining import AlreadyMember, WasMember
 from runbell.server.services.member_pages import invitation_line, people
 from runbell.server.services.members import LastAdmin
+from runbell.server.services.slack_links import ChannelLine
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.roles import ROLES, role_facts
 
@@ -80,12 +81,16 @@ def _said(bad: BadField) -> str:
 @require_POST
 @member_page
 def role(page: Page, member_id: int) -> HttpResponse:
-    """Giving up one's own rights asks first."""
+    """Giving up one's own rights asks first, and so does what makes Slack channels silent."""
     wanted, post = _role(page), page.request.POST
-    if member_id == page.actor.member.pk and wanted is not Role.ACCOUNT_ADMIN and "sure" not in post:
-        return _ask_own_role(page, wanted)
+    if wanted is not Role.ACCOUNT_ADMIN and "sure" not in post:
+        silent = slack_links.would_silence(page.actor, member_id)
+        if member_id == page.actor.member.pk:
+            return _ask_own_role(page, wanted, silent)
+        if silent:
+            return _ask_role(page, wanted, silent)
     try:
-        member = members.change_role(page.actor, member_id, wanted, now=timezone.now())
+        member = members.change_role(page.actor, member_id, wanted, now=timezone.now(), take_over="take_over" in post)
     except LastAdmin:
         return _last_admin(page)
     who = member.user.name or member.user.email
@@ -95,7 +100,7 @@ def role(page: Page, member_id: int) -> HttpResponse:
     )
 
 
-def _ask_own_role(page: Page, wanted: Role) -> HttpResponse:
+def _ask_own_role(page: Page, wanted: Role, silent: tuple[ChannelLine, ...]) -> HttpResponse:
     page.actor.require(Action.MANAGE_MEMBERS)
     return page.render(
         "runbell/own_role.html",
@@ -106,6 +111,22 @@ def _ask_own_role(page: Page, wanted: Role) -> HttpResponse:
         back=reverse("members", args=[page.frame.account_id]),
         wanted=wanted,
         wanted_label=ROLES[wanted],
+        silent=silent,
+    )
+
+
+def _ask_role(page: Page, wanted: Role, silent: tuple[ChannelLine, ...]) -> HttpResponse:
+    page.actor.require(Action.MANAGE_MEMBERS)
+    return page.render(
+        "runbell/role_silence.html",
+        section="settings",
+        side="members",
+        question=gettext("Change the role of %(who)s?") % {"who": silent[0].owner},
+        verb=gettext("Change the role"),
+        back=reverse("members", args=[page.frame.account_id]),
+        wanted=wanted,
+        silent=silent,
+        can_take=any(line.can_take for line in silent),
     )
 
 
@@ -121,12 +142,14 @@ def deactivate(page: Page, member_id: int) -> HttpResponse:
             section="settings",
             side="members",
             found=found,
+            silent=found.silent,
+            can_take=any(line.can_take for line in found.silent),
             question=question,
             verb=gettext("Leave") if found.is_self else gettext("Deactivate"),
             back=back,
         )
     try:
-        member = leaving.deactivate(page.actor, member_id, now=timezone.now())
+        member = leaving.deactivate(page.actor, member_id, now=timezone.now(), take_over="take_over" in page.request.POST)
     except LastAdmin:
         return _last_admin(page)
     if member.pk == page.actor.member.pk:

@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,6 +27,7 @@ from runbell.server.services import deliveries
 from runbell.server.services.deliveries import Result, Turn
 from runbell.server.services.parcels import Parcel
 from runbell.server.services.runs import lose_runs
+from runbell.server.worker.chores import Chores
 from runbell.server.worker.lanes import LOW_WATER, Clock, Connect, Lane
 from runbell.server.worker.lock import held
 
@@ -57,18 +58,22 @@ def run_worker(*, patience: timedelta = timedelta()) -> int:
 
 
 def _run() -> int:
-    worker = Worker()
+    chores = Chores(clock=utc_now)
+    worker = Worker(heard=chores.ring)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    chores.start()
     worker.run()
+    chores.stop()
     return 0
 
 
 class Worker:
     """The dispatcher. `stop` may be called from a signal handler or another thread; everything else is its own thread's."""
 
-    def __init__(self, *, clock: Clock = utc_now, connect: Connect | None = None) -> None:
+    def __init__(self, *, clock: Clock = utc_now, connect: Connect | None = None, heard: Callable[[], None] | None = None) -> None:
         self._clock = clock
+        self._heard = heard  # told when the bell rang
         self._connect = connect or partial(deliveries.connect, clock=clock)
         self._scale = settings.RUNBELL_TIME_SCALE
         self._lease = max(LEASE * self._scale, SHORTEST_LEASE)
@@ -194,8 +199,10 @@ class Worker:
             selector.register(self._ear, selectors.EVENT_READ)
             if self._bell:
                 selector.register(self._bell.fileno(), selectors.EVENT_READ)
-            selector.select(span.total_seconds())
+            woken = {key.fileobj for key, _ in selector.select(span.total_seconds())}
         self._drain()
+        if self._heard and woken - {self._ear}:
+            self._heard()
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):
