@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from runbell.server.db.models import Destination, SlackApp, SlackChannel, SlackLink, SlackWorkspace
+from runbell.server.db.models import AuditEntry, Delivery, Destination, SlackApp, SlackChannel, SlackLink, SlackWorkspace
 from runbell.server.services import slack_checks
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.events import sign, tokens_revoked, wrapped
@@ -129,16 +129,29 @@ class TestBelief:
 
 class TestEvents:
     def test_uninstalled(self, shop: Acme, slack: FakeSlack, alerts: Destination) -> None:
-        tell(slack, UNINSTALLED)
+        body = wrapped(slack.acme.installations[slack.app.id], UNINSTALLED, slack.now)
+        slack.uninstall(slack.acme)
+        tell(slack, {}, body=body)
         assert team().broken_because == {"code": "slack_account_inactive", "params": {}}
-        assert team().token == ""
+        slack_checks.run_due(timezone.now())
+        assert team().broken_because == {"code": "slack_account_inactive", "params": {}}
+        assert (team().token, team().check_at) == ("", None)
+
+    def test_what_was_uninstalled_before_somebody_linked_anew(self, slack: FakeSlack, alerts: Destination) -> None:
+        """Events come in any order, and late: the token of now is tried, and the workspace works again by itself."""
+        tell(slack, UNINSTALLED)
+        assert team().broken_because is not None
+        slack_checks.run_due(timezone.now())
+        assert team().broken_because is None
+        assert team().token in slack.tokens
 
     def test_revoked_and_then_uninstalled_is_told_once(self, slack: FakeSlack, alerts: Destination) -> None:
         installation = slack.acme.installations[slack.app.id]
         tell(slack, tokens_revoked(installation))
         assert team().broken_because == {"code": "slack_token_revoked", "params": {}}
         tell(slack, UNINSTALLED)
-        assert team().broken_because == {"code": "slack_token_revoked", "params": {}}
+        assert team().broken_because == {"code": "slack_account_inactive", "params": {}}
+        assert Delivery.objects.filter(purpose="notice").count() == AuditEntry.objects.filter(action="slack.break").count() == 1
 
     def test_a_person_token_is_not_ours(self, slack: FakeSlack, alerts: Destination) -> None:
         tell(slack, {"type": "tokens_revoked", "tokens": {"oauth": ["U1"], "bot": []}})

@@ -177,4 +177,4 @@ def _take_trouble(workspace: SlackWorkspace, trouble: SlackTrouble, now: datetim
         row.check_at = now + max(AGAIN, trouble.retry_after or AGAIN) if is_passing else next_check(None, now=now)
         row.save(update_fields=["check_at"])
         if not is_passing:
-            workspace_broke(row.pk, trouble.because, now=now)
+            workspace_broke(row.pk, trouble.because, now=now, is_sure=True)

@@ -53,10 +53,6 @@ class Unlinking:
     is_last: bool  # nobody else links the workspace
 
 
-def live_link_of(member: Member, workspace_id: int) -> SlackLink | None:
-    return SlackLink.objects.filter(member=member, workspace=workspace_id, ended_at=None).first()
-
-
 def unlinking(actor: Actor, link_id: int) -> Unlinking:
     """Changes nothing. Raises `NotThere` for anything but a living link of one's own."""
     actor.require(Action.LINK_SLACK)
@@ -109,26 +105,31 @@ def leave(actor: Actor, member: Member, *, now: datetime, take_over: bool = Fals
     end_links_of(member, Because("slack_no_admin", {"who": _name(member), "at": now.isoformat()}), now=now, actor=actor)
 
 
-def workspace_broke(workspace_id: int, because: Because, *, now: datetime) -> None:
-    """Nothing can be sent through any link of it, in the caller's transaction. A token that only ran out is renewed first."""
+def workspace_broke(workspace_id: int, because: Because, *, now: datetime, is_sure: bool = False) -> None:
+    """Nothing can be sent through any link of it, in the caller's transaction. A token that only ran out is renewed first.
+
+    `is_sure`: the token of now was refused. Else the worker tries it at once: what was heard may be about the one before somebody
+    linked anew, and then the workspace works again without anybody's doing.
+    """
     workspace = SlackWorkspace.objects.select_for_update().get(pk=workspace_id)
-    if because.code == "slack_token_expired" and workspace.refresh_token:
-        SlackWorkspace.objects.filter(pk=workspace_id).update(check_at=now)
+    if workspace.token and not is_sure:
+        workspace.check_at = now
         transaction.on_commit(outbox.wake)
-        return
-    is_news = workspace.broken_because is None
-    workspace.broken_because = because.to_json()
-    workspace.broken_at = workspace.broken_at if not is_news else now
-    if because.code in TAKEN_BACK:
+    elif because.code in TAKEN_BACK:
         workspace.token = workspace.refresh_token = ""
         workspace.token_expires_at = workspace.check_at = None
+    is_news = workspace.broken_because is None
+    if not (because.code == "slack_token_expired" and workspace.refresh_token and not is_sure):
+        workspace.broken_because = because.to_json()
+        workspace.broken_at = workspace.broken_at or now
+        _silence(workspace, because, is_news, now)
     workspace.save(update_fields=["broken_because", "broken_at", "token", "refresh_token", "token_expires_at", "check_at"])
-    withdraw(Delivery.objects.filter(destination__link__workspace=workspace_id), because, now=now)
-    _tell(
-        SlackLink.objects.filter(workspace=workspace, ended_at=None).select_related("workspace", "member__user", "member__account"),
-        because,
-        now,
-    )
+
+
+def _silence(workspace: SlackWorkspace, because: Because, is_news: bool, now: datetime) -> None:
+    withdraw(Delivery.objects.filter(destination__link__workspace=workspace), because, now=now)
+    links = SlackLink.objects.filter(workspace=workspace, ended_at=None)
+    _tell(links.select_related("workspace", "member__user", "member__account"), because, now)
     if is_news:
         after = {"because": because.to_json(), "through": THROUGH}
         audit.record(account=workspace.account, actor=None, action="slack.break", subject=workspace.name, now=now, after=after)
