@@ -45,7 +45,7 @@ class TestLinking:
         assert team.check_at is not None
         assert team.listing_wanted_at is not None
         entry = AuditEntry.objects.get(action="slack.link")
-        assert (entry.subject, entry.member, entry.after) == ("Acme HQ", shop.admin, {"rank": "primary_owner", "revived": 0})
+        assert (entry.subject, entry.member, entry.after) == ("Acme HQ", shop.admin, {"rank": "primary_owner"})
 
     def test_the_way_to_slack_names_app_scopes_and_way_back(self, shop: Acme, slack: FakeSlack) -> None:
         there = sign_in(shop).get(page(shop, "/slack/link"))["Location"]

@@ -56,10 +56,6 @@ class SlackState:
     def client_id_end(self) -> str:
         return self.app.client_id[-4:]
 
-    @property
-    def is_linked(self) -> bool:
-        return any(line.is_live for line in self.links)
-
 
 def slack_state(actor: Actor) -> SlackState:
     actor.require(Action.LINK_SLACK)

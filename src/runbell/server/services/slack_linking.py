@@ -141,7 +141,7 @@ def _keep(actor: Actor, app: App, installed: Installation, person: SlackUser, no
             "told_at": None,
         },
     )
-    after = {"rank": person.rank, "revived": silent}
+    after = {"rank": person.rank} | ({"revived": silent} if silent else {})
     audit.record(account=account, actor=actor, action="slack.link", subject=workspace.name, now=now, after=after)
     transaction.on_commit(outbox.wake)
     return Linked(workspace.name, silent)

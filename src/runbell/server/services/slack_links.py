@@ -33,7 +33,6 @@ TOLD_AGAIN = timedelta(days=1)
 class ChannelLine:
     """A configured Slack channel. `owner`: who its link belongs to; `can_take`: the reader's own link reaches it."""
 
-    id: int
     name: str
     workspace: str
     owner: str
@@ -46,7 +45,6 @@ class ChannelLine:
 class Unlinking:
     """What the end of a link silences, and what goes on in the same workspace."""
 
-    link_id: int
     workspace: str
     silent: tuple[ChannelLine, ...]
     goes_on: tuple[ChannelLine, ...]
@@ -61,7 +59,6 @@ def unlinking(actor: Actor, link_id: int) -> Unlinking:
         raise NotThere
     goes_on = configured(link.workspace.account_id).filter(link__workspace=link.workspace_id, link__ended_at=None).exclude(link=link)
     return Unlinking(
-        link_id,
         link.workspace.name,
         channel_lines(configured(link.workspace.account_id).filter(link=link)),
         channel_lines(goes_on),
@@ -179,7 +176,6 @@ def channel_lines(rows: QuerySet[Destination], *, reader: Member | None = None) 
     places = _environments(found)
     return tuple(
         ChannelLine(
-            id=row.pk,
             name=row.address.removeprefix("#"),
             workspace=row.link.workspace.name,
             owner=_name(row.link.member),
