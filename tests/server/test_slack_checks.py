@@ -174,6 +174,13 @@ class TestDaily:
             found.save()
             assert len(told()) == count
 
+    def test_trouble_that_lasts_is_told_once(self, slack: FakeSlack, alerts: Destination) -> None:
+        slack.refuse("accesslimited", method="auth.test")
+        for days in range(1, 5):
+            slack_checks.run_due(timezone.now() + days * (DAY + timedelta(minutes=1)))
+        assert len(slack.called("auth.test")) == 4
+        assert len(told()) == 1
+
     def test_the_mail_says_what_is_silent_and_the_way_out(self, slack: FakeSlack, alerts: Destination) -> None:
         slack_links.workspace_broke(team().pk, Because("slack_token_revoked"), now=NOW)
         (delivery,) = told()

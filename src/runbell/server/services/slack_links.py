@@ -125,9 +125,9 @@ def workspace_broke(workspace_id: int, because: Because, *, now: datetime, is_su
 
 def _silence(workspace: SlackWorkspace, because: Because, is_news: bool, now: datetime) -> None:
     withdraw(Delivery.objects.filter(destination__link__workspace=workspace), because, now=now)
-    links = SlackLink.objects.filter(workspace=workspace, ended_at=None)
-    _tell(links.select_related("workspace", "member__user", "member__account"), because, now)
     if is_news:
+        links = SlackLink.objects.filter(workspace=workspace, ended_at=None)
+        _tell(links.select_related("workspace", "member__user", "member__account"), because, now)
         after = {"because": because.to_json(), "through": THROUGH}
         audit.record(account=workspace.account, actor=None, action="slack.break", subject=workspace.name, now=now, after=after)
 
