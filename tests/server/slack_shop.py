@@ -9,6 +9,7 @@ from runbell.server.services.members import add_member
 from tests.server.people import NOW, PASSWORD, Acme
 
 TEAM = "T0000001"
+HOOK = "https://hooks.slack.com/services/T0000001/B0000001/{}"
 
 
 def workspace(shop: Acme, team: str = TEAM, name: str = "Acme HQ", **fields: Any) -> SlackWorkspace:

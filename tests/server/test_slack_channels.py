@@ -189,7 +189,7 @@ class TestSearching:
         SlackChannel.objects.bulk_create(rooms)
         client = sign_in(shop)
         client.get(slack_url(shop))
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(10):
             found = client.get(f"{base(shop)}/channels", {"q": "team-09"}).json()
         assert found["count"] == "50 of 10,000 public Slack channels"
         assert found["groups"][0]["options"][0]["main"] == "team-09000"

@@ -250,5 +250,5 @@ class TestForms:
         make_jobs(shop, 300)
         client, where = sign_in(shop), slack_url(shop, "T0000001:C0000007", edit=1)
         client.get(where)
-        with django_assert_num_queries(13):
+        with django_assert_num_queries(14):
             assert client.get(where).status_code == 200

@@ -22,9 +22,10 @@ from runbell.server.services.invitation_links import join_url
 from runbell.server.services.invitations import invite
 from runbell.server.services.link_tokens import link_token
 from runbell.server.services.members import add_member
+from runbell.server.services.slack_webhooks import add_webhook, remove_webhook
 from runbell.server.services.unsubscribe import unsubscribe_url
 from tests.server.people import PASSWORD, Acme
-from tests.server.slack_shop import channel, configured, link, workspace
+from tests.server.slack_shop import HOOK, channel, configured, link, workspace
 
 
 class Open(Enum):
@@ -93,6 +94,7 @@ class Row:
 
 
 PLACE = "a/<int:account_id>/settings/jobs/<str:kind>/<int:place_id>"
+WEBHOOKS = "a/<int:account_id>/settings/notifications/slack/webhooks"
 V2 = "api/v2/accounts/<int:account_id>"
 
 
@@ -110,6 +112,10 @@ def _token(stage: "Stage") -> Fields:
 
 def _address(stage: "Stage") -> Fields:
     return {"address": "channel@emea.teams.example"}
+
+
+def _webhook(stage: "Stage") -> Fields:
+    return {"name": "#walk", "url": HOOK.format("walk")}
 
 
 def _report(stage: "Stage") -> Fields:
@@ -165,6 +171,10 @@ ROWS = (
         POST=302,
         data=lambda stage: {"text": stage.slack.settings["channel_id"]},
     ),
+    Row(WEBHOOKS, Action.LINK_SLACK, GET=200, POST=302, data=_webhook),
+    Row(f"{WEBHOOKS}/<int:webhook_id>", Action.LINK_SLACK, GET=200, POST=302, data=_webhook),
+    Row(f"{WEBHOOKS}/<int:webhook_id>/remove", Action.LINK_SLACK, GET=200, POST=302),
+    Row(f"{WEBHOOKS}/<int:webhook_id>/restore", Action.LINK_SLACK, POST=302),
     Row("a/<int:account_id>/settings/notifications/mine", Action.SEE_JOBS, GET=200),
     Row(
         "a/<int:account_id>/settings/notifications/lift",
@@ -300,6 +310,8 @@ class Stage:
     item: MailboxItem
     external: Destination
     slack: Destination  # an admin's Slack channel
+    webhook: Destination
+    webhook_gone: Destination  # removed just now
     removed: Destination  # an external address, just now
     twin: Job  # another one beside the shop's
     gone: Job  # deleted just now
@@ -322,6 +334,7 @@ class Stage:
             "slack_key": self.slack.address_key,
             "link_id": self.slack.link_id,
             "destination_id": self.removed.pk if route.endswith("/restore") else self.external.pk,
+            "webhook_id": (self.webhook_gone if route.endswith("/restore") else self.webhook).pk,
             "public_id": public_id,
             "session_id": 1,
             "delivery_id": self.item.delivery_id,
@@ -378,10 +391,16 @@ def set_stage(shop: Acme) -> Stage:
     )
     team = workspace(shop)
     slack = configured(channel(team), link(team, shop.admin))
+    hooked, unhooked = (
+        add_webhook(f"#{name}", HOOK.format(name), "", "", actor=Actor(shop.admin), now=now) for name in ("hooked", "unhooked")
+    )
+    remove_webhook(unhooked.pk, actor=Actor(shop.admin), now=now)
     twin, gone = (Job.objects.create(account=shop.account, environment=shop.job.environment, name=name, created_at=now) for name in "tg")
     copied = SettingsCopy.objects.create(account=shop.account, member=shop.admin, at=now)
     Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
-    return Stage(shop, run, item, external, slack, removed, twin, gone, copied, Token.objects.get(account=shop.account, name="ci"))
+    return Stage(
+        shop, run, item, external, slack, hooked, unhooked, removed, twin, gone, copied, Token.objects.get(account=shop.account, name="ci")
+    )
 
 
 def routes() -> set[str]:

@@ -53,7 +53,7 @@ def add_external(address: str, language: str, zone: str, *, actor: Actor, now: d
     """Language and zone may be empty: the account's. Raises `NotAllowed` and `Refused`."""
     require_write(actor)
     address = address.strip()
-    _check_reader(language, zone)
+    check_reader(language, zone)
     try:
         key = channel(EMAIL).clean({"address": address})["address_key"]
         _refuse_known(actor, address, key)
@@ -66,7 +66,7 @@ def add_external(address: str, language: str, zone: str, *, actor: Actor, now: d
 
 def set_reader(destination: Destination, language: str, zone: str, *, actor: Actor, now: datetime) -> None:
     """Raises `NotAllowed`, `NotThere` and `Refused`."""
-    _check_reader(language, zone)
+    check_reader(language, zone)
     save_setting(destination.pk, Change(language=language, zone=zone), actor=actor, now=now)
 
 
@@ -171,7 +171,8 @@ def _with_key(actor: Actor, key: str) -> EmailTarget | None:
     return EmailTarget(None, found) if found else None
 
 
-def _check_reader(language: str, zone: str) -> None:
+def check_reader(language: str, zone: str) -> None:
+    """Raises `Refused`."""
     if language and language not in dict(LANGUAGES):
         raise Refused("language", "language")
     if zone and zone not in known_zones():

@@ -7,10 +7,13 @@ from django.db.models import Count
 
 from runbell.core.because import Because
 from runbell.core.permissions import Action, Role
-from runbell.server.db.models import Destination, Member, SlackLink, SlackWorkspace
+from runbell.server.db.models import Destination, Member, SlackLink, SlackWorkspace, State
 from runbell.server.services.access import Actor
 from runbell.server.services.decisions import silent_because
 from runbell.server.services.slack_targets import SlackTarget, configured, name_of, slack_target_for
+from runbell.server.services.slack_webhooks import WEBHOOK, WebhookTarget, webhook_for
+
+AnyTarget = SlackTarget | WebhookTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,16 @@ class Book:
     """`may_start`: the reader may take any public Slack channel, given a link of their own."""
 
     channels: tuple[Configured, ...]
+    webhooks: tuple[Configured, ...]
     workspaces: tuple[Workspace, ...]
     may_start: bool
 
     def first(self) -> str:
         """What is shown when nothing is asked for: one's own before others'."""
-        return next((line.key for line in sorted(self.channels, key=lambda line: not line.is_own)), "")
+        return next((line.key for line in sorted((*self.channels, *self.webhooks), key=lambda line: not line.is_own)), "")
 
     def rules_of(self, key: str) -> int:
-        return next((line.rules for line in self.channels if line.key == key), 0)
+        return next((line.rules for line in (*self.channels, *self.webhooks) if line.key == key), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +70,30 @@ class Ownership:
 
 
 def book(actor: Actor) -> Book:
-    """Three queries."""
+    """Four queries."""
     rows = configured(actor).annotate(n=Count("rules")).order_by("address", "pk")
+    webhooks = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE)
     return Book(
         channels=tuple(_line(row, row.n, actor) for row in rows),
+        webhooks=tuple(_webhook(row, row.n) for row in webhooks.annotate(n=Count("rules")).order_by("address", "pk")),
         workspaces=_workspaces(actor),
         may_start=actor.may(Action.LINK_SLACK),
     )
 
 
-def ownership(target: SlackTarget, actor: Actor) -> Ownership | None:
+def target_for(actor: Actor, key: str) -> AnyTarget:
+    """By its key: a webhook's is ``w<id>``, a Slack channel's ``<team>:<channel>``. Raises `NotThere`."""
+    number = key.removeprefix("w")
+    if key.startswith("w") and number.isascii() and number.isdigit() and len(number) < 16:
+        actor.require(Action.SEE_JOBS)
+        return WebhookTarget(webhook_for(actor, int(number)))
+    return slack_target_for(actor, key)
+
+
+def ownership(target: AnyTarget, actor: Actor) -> Ownership | None:
     """None for a Slack channel that nobody has configured, or whose owner is gone without trace."""
     link, destination = target.owner, target.destination
-    if destination is None or link is None:
+    if destination is None or link is None or target.workspace is None:
         return None
     is_alive = link.ended_at is None and link.workspace.broken_because is None
     ended = link.ended_at or link.workspace.broken_at
@@ -99,10 +114,10 @@ def who_may_change(actor: Actor) -> list[str]:
     return [member.user.name or member.user.email for member in sorted(members, key=lambda one: (roles.index(Role(one.role)), one.pk))]
 
 
-def pick(actor: Actor, found: Book, key: str) -> SlackTarget | None:
+def pick(actor: Actor, found: Book, key: str) -> AnyTarget | None:
     """The one asked for, else the first configured. Raises `NotThere` for one that is not there."""
     asked = key or found.first()
-    return slack_target_for(actor, asked) if asked else None
+    return target_for(actor, asked) if asked else None
 
 
 def _line(destination: Destination, rules: int, actor: Actor) -> Configured:
@@ -116,6 +131,11 @@ def _line(destination: Destination, rules: int, actor: Actor) -> Configured:
         rules=rules,
         silent=silent_because(destination),
     )
+
+
+def _webhook(destination: Destination, rules: int) -> Configured:
+    """Nobody's in particular: there is no link that could end."""
+    return Configured(f"w{destination.pk}", destination.address, "", "", is_own=False, rules=rules, silent=silent_because(destination))
 
 
 def _workspaces(actor: Actor) -> tuple[Workspace, ...]:

@@ -50,6 +50,7 @@ class Found:
     """`total` counts all public Slack channels. `paste`: the text is an ID or a link that Slack can be asked about."""
 
     configured: tuple[Configured, ...]
+    webhooks: tuple[Configured, ...]
     known: tuple[Known, ...]
     total: int
     listing: Listing
@@ -57,7 +58,7 @@ class Found:
 
     @property
     def shown(self) -> int:
-        return len(self.configured) + len(self.known)
+        return len(self.configured) + len(self.known)  # a webhook is none
 
 
 class NotFound(LookupError):
@@ -69,10 +70,11 @@ class NotFound(LookupError):
 
 
 def search(actor: Actor, text: str, *, now: datetime) -> Found:
-    """Six queries, however many there are. An empty text finds the first by name. Raises `NotAllowed`."""
+    """Seven queries, however many there are. An empty text finds the first by name. Raises `NotAllowed`."""
     actor.require(Action.LINK_SLACK)
     asked, pasted = text.strip().removeprefix("#").lower(), read_id(text)
-    lines, workspaces = book(actor).channels, list(_linked(actor))
+    shelf = book(actor)
+    lines, workspaces = shelf.channels, list(_linked(actor))
     is_fitting = {line.key for line in lines if asked in line.name.lower() or (pasted and line.key.endswith(f":{pasted}"))}
     rows = SlackChannel.objects.filter(workspace__in=workspaces)
     public = rows.filter(is_gone=False, is_private=False)
@@ -81,6 +83,7 @@ def search(actor: Actor, text: str, *, now: datetime) -> Found:
     found = [one for row in _ordered(wanted, asked)[: SHOWN + len(taken)] if (one := _known(row)).key not in taken][:SHOWN]
     return Found(
         configured=tuple(line for line in lines if line.key in is_fitting),
+        webhooks=tuple(line for line in shelf.webhooks if asked in line.name.lower()),
         known=tuple(found),
         total=public.filter(is_archived=False).count(),
         listing=_listing(workspaces, now),

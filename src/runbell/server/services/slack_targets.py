@@ -4,8 +4,9 @@ Another admin takes it over by saving it, through a link of their own; a notific
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import ClassVar
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -47,6 +48,7 @@ class SlackTarget:
     mine: SlackLink | None
     expects: int | None = None
     stays: bool = False
+    is_webhook: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
@@ -85,6 +87,13 @@ class SlackTarget:
 
     def is_own(self, actor: Actor) -> bool:
         return self.owner is not None and self.owner.member_id == actor.member.pk
+
+    def promised(self, owner_link: int) -> "SlackTarget":
+        """As a form speaks of it that named this owner."""
+        return replace(self, expects=owner_link)
+
+    def needs_link(self, actor: Actor) -> bool:
+        return actor.may(Action.LINK_SLACK) and self.mine is None
 
     def may_edit(self, actor: Actor) -> bool:
         """Whether `require_save` lets the actor through."""

@@ -55,7 +55,7 @@ def finds(page: Page, text: str) -> Finds:
     found = search(page.actor, text[:300], now=timezone.now())
     return Finds(
         text=text,
-        groups=(*configured_groups(found.configured), *_known(found.known)),
+        groups=(*configured_groups(found.configured, found.webhooks), *_known(found.known)),
         count=_count(found),
         paste=found.paste,
         refreshed=refreshed(found.listing),
@@ -87,8 +87,13 @@ def _note(line: Configured) -> str:
     return f"{owner}, {state}" if owner else state
 
 
-def configured_groups(lines: Iterable[Configured]) -> list[Group]:
-    """By workspace."""
+def configured_groups(lines: Iterable[Configured], webhooks: Iterable[Configured]) -> list[Group]:
+    """By workspace, then the incoming webhooks."""
+    pasted = tuple(Option(line.key, line.name, _note(line)) for line in webhooks)
+    return [*_by_workspace(lines), *([Group(gettext("Incoming webhooks"), "", "link", pasted)] if pasted else [])]
+
+
+def _by_workspace(lines: Iterable[Configured]) -> list[Group]:
     ordered = sorted(lines, key=lambda line: (line.workspace, line.name))
     return [
         Group(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
@@ -13,8 +14,8 @@ from runbell.core.cells import Cell
 from runbell.core.permissions import Action
 from runbell.server.services.access import NotThere
 from runbell.server.services.matrix import get_matrix, list_environments, pick_environment
-from runbell.server.services.slack_pages import book, ownership, pick, who_may_change
-from runbell.server.services.slack_targets import NoLink, OwnerChanged, SlackTarget, slack_target_for
+from runbell.server.services.slack_pages import AnyTarget, book, ownership, pick, target_for, who_may_change
+from runbell.server.services.slack_targets import NoLink, OwnerChanged
 from runbell.server.web.cells_form import cleared, read_cells, read_revision
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.matrix import Place, still_changes
@@ -22,6 +23,8 @@ from runbell.server.web.saving import Form, Sheet, kept_cells, save, table
 from runbell.server.web.slack_lines import Finds, configured_groups, finds
 
 URL = "slack_notifications"
+ADD = "add"  # the picker's last entry
+CHANNEL_STRIP, WEBHOOK_STRIP = "runbell/slack_strip.html", "runbell/slack_webhook_strip.html"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -29,6 +32,8 @@ URL = "slack_notifications"
 def slack_notifications(page: Page) -> HttpResponse:
     page.actor.require(Action.SEE_JOBS)
     place = Place.read(page.request.GET, "channel")
+    if place.to == ADD:
+        return redirect("add_slack_webhook", account_id=page.frame.account_id)
     kept = kept_cells(page)
     return _save(page, place) if page.request.method == "POST" else show(page, place, kept=kept)
 
@@ -61,7 +66,7 @@ def show(
         section="settings",
         side=URL,
         found=found,
-        groups=configured_groups(found.channels),
+        groups=configured_groups(found.channels, found.webhooks),
         target=target,
         rules=found.rules_of(place.to),
         environments=environments,
@@ -74,7 +79,6 @@ def show(
         is_warned=is_warned,
         problem=problem,
         finds=_finds(page, problem),
-        strip="runbell/slack_strip.html",
         integrations=reverse("integrations", args=[page.frame.account_id]),
         who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
         **(_picked(page, target) if target else {}),
@@ -88,21 +92,21 @@ def _finds(page: Page, problem: str) -> Finds | None:
     return finds(page, text) if text.strip() and page.actor.may(Action.LINK_SLACK) else None
 
 
-def _picked(page: Page, target: SlackTarget) -> dict[str, Any]:
+def _picked(page: Page, target: AnyTarget) -> dict[str, Any]:
     takes_over = target.takes_over(page.actor)
-    needs_link = page.actor.may(Action.LINK_SLACK) and target.mine is None
     return {
         "owned": ownership(target, page.actor),
         "owner_link": target.owner.pk if target.owner else 0,
         "takes_over": takes_over,
-        "needs_link": needs_link,
+        "needs_link": target.needs_link(page.actor),
+        "strip": WEBHOOK_STRIP if target.is_webhook else CHANNEL_STRIP,
         "save_label": gettext("Save and take over") if takes_over else "",
     }
 
 
 def _save(page: Page, place: Place) -> HttpResponse:
     """A form that says nothing of another owner does not take a Slack channel over."""
-    target = replace(slack_target_for(page.actor, place.to), expects=_owner_link(page))
+    target = target_for(page.actor, place.to).promised(_owner_link(page))
     try:
         return save(Sheet(page, place, URL), target, lambda form, status: show(page, place, form, status=status))
     except OwnerChanged:

@@ -27,6 +27,7 @@ from runbell.server.web import (
     slack_channels,
     slack_events,
     slack_notifications,
+    slack_webhooks,
     tokens,
     unsubscribe,
 )
@@ -54,6 +55,10 @@ _account = [
     path("settings/notifications/slack/channels", slack_channels.channels, name="slack_channels"),
     path("settings/notifications/slack/channels/refresh", slack_channels.refresh, name="refresh_slack_channels"),
     path("settings/notifications/slack/channels/find", slack_channels.find, name="find_slack_channel"),
+    path("settings/notifications/slack/webhooks", slack_webhooks.add, name="add_slack_webhook"),
+    path("settings/notifications/slack/webhooks/<int:webhook_id>", slack_webhooks.change, name="slack_webhook"),
+    path("settings/notifications/slack/webhooks/<int:webhook_id>/remove", slack_webhooks.remove, name="remove_slack_webhook"),
+    path("settings/notifications/slack/webhooks/<int:webhook_id>/restore", slack_webhooks.restore, name="restore_slack_webhook"),
     path("settings/notifications/mine", own_mail.mine, name="mine"),
     path("settings/notifications/preview", preview.preview, name="preview"),
     path("settings/notifications/preview/html", preview.preview_letter, name="preview_letter"),
