@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests import conftest as _  # noqa: F401  settings of their own, before any model is imported
-from tests.server.rule_writers import WRITERS, Whose
+from tests.server.rule_writers import PAIRS
 from tests.server.walk import ROWS, Open, Row
 
 from runbell.core.permissions import ALLOWED, SENTENCES, Action, Role, needs
@@ -65,9 +65,8 @@ def _actions() -> Iterator[list[str]]:
 
 
 def _writers() -> Iterator[list[str]]:
-    for writer in WRITERS:
-        for whose in Whose:
-            yield [writer.label, whose, *(_mark(writer.may(role, whose)) for role in ROLES)]
+    for writer, whose in PAIRS:
+        yield [writer.label, whose, *(_mark(writer.may(role, whose)) for role in ROLES)]
 
 
 def _urls() -> Iterator[list[str]]:

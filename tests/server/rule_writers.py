@@ -14,6 +14,7 @@ from runbell.core.permissions import Action, Permission, Role, may
 from runbell.server.db.models import Destination, Environment, Job
 from runbell.server.services.tokens import create_token
 from tests.server.people import NOW, Acme
+from tests.server.slack_shop import slack_url
 
 LISTS = ("on_cancel", "on_failure", "on_success", "on_warning")
 
@@ -22,6 +23,7 @@ class Whose(StrEnum):
     OWN = "the own address"
     COLLEAGUE = "a colleague's address"
     EXTERNAL = "an external address"
+    SLACK = "a Slack channel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Attempt:
     @property
     def boxes(self) -> dict[str, Any]:
         lists: dict[str, Any] = {name: [] for name in LISTS} | {"on_failure": [self.shop.job.pk]}
+        if self.whose is Whose.SLACK:
+            return lists | {"type": 2, "slack_channel_id": "C0000001"}
         if self.whose is Whose.EXTERNAL:
             return lists | {"type": 4, "external_email": self.destination.address if self.destination else "pager@partner.example"}
         return lists | {"type": 1, "user_id": self.member_of().user_id}
@@ -57,14 +61,20 @@ def colleague_of(role: Role) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """`own`: the action that the own address asks for; every other address asks for SET_ANY_NOTIFICATIONS."""
+    """`own`: the action that the own address asks for; everything else asks for SET_ANY_NOTIFICATIONS.
+
+    To start a Slack channel asks for LINK_SLACK. `of`: whose rules it can be about.
+    """
 
     label: str
     send: Callable[[Attempt], HttpResponse]
     own: Action = Action.SET_OWN_NOTIFICATIONS
     makes: bool = False  # the destination, which is not there before
+    of: tuple[Whose, ...] = tuple(Whose)
 
     def may(self, role: Role, whose: Whose) -> bool:
+        if self.makes and whose is Whose.SLACK:
+            return may(role, Action.LINK_SLACK)
         return may(role, self.own if whose is Whose.OWN else Action.SET_ANY_NOTIFICATIONS)
 
 
@@ -87,6 +97,16 @@ def delete_by_state(attempt: Attempt) -> HttpResponse:
     return attempt.api("POST", f"{attempt.destination.pk}/", attempt.boxes | {"state": 2})
 
 
+def save_slack(attempt: Attempt) -> HttpResponse:
+    """The form of the Slack notifications page."""
+    shop, own = attempt.shop, attempt.destination
+    client = Client()
+    client.force_login(shop.members[attempt.role].user)
+    cells = json.dumps([[shop.job.pk, "failed", "off", "on"]])
+    form = {"revision": own.revision if own else 0, "owner": own.link_id if own else 0, "cells": cells}
+    return client.post(slack_url(shop, "T0000001:C0000001"), form)  # type: ignore[return-value]
+
+
 def copy(attempt: Attempt) -> HttpResponse:
     """To another environment with a job of that name; the preview has the button that copies."""
     shop, own = attempt.shop, attempt.destination
@@ -101,10 +121,13 @@ def copy(attempt: Attempt) -> HttpResponse:
     return client.post(url, form | {"step": "copy", "expect": found[1] if found else ""})  # type: ignore[return-value]
 
 
-WRITERS = (
+WRITERS: tuple[Writer, ...] = (
     Writer("API: create (`POST …/notifications/`)", create, makes=True),
     Writer("API: update (`POST …/notifications/{id}/`)", update),
     Writer("API: delete (`DELETE …/notifications/{id}/`)", delete, own=Action.UNSUBSCRIBE_SELF),
     Writer("API: delete (`POST …` with `state: 2`)", delete_by_state, own=Action.UNSUBSCRIBE_SELF),
-    Writer("Page: copy settings", copy, own=Action.SET_ANY_NOTIFICATIONS),
+    Writer("Page: Slack notifications, the first save", save_slack, makes=True, of=(Whose.SLACK,)),
+    Writer("Page: Slack notifications", save_slack, of=(Whose.SLACK,)),
+    Writer("Page: copy settings", copy, own=Action.SET_ANY_NOTIFICATIONS, of=(Whose.OWN, Whose.COLLEAGUE, Whose.EXTERNAL)),
 )
+PAIRS = tuple((writer, whose) for writer in WRITERS for whose in writer.of)

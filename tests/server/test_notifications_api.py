@@ -161,7 +161,7 @@ def test_an_address_of_a_member_is_not_external(shop: Acme, call: Caller) -> Non
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"type": 2}, "type: 2 is a Slack channel"),
+        ({"type": 2}, "external_email: goes with type 4"),
         ({"type": 3}, "type: 3 is a webhook"),
         ({"type": 5}, "type: 5 is a Slack channel"),
         ({"type": 9}, "type: must be 1"),

@@ -3,9 +3,10 @@
 import pytest
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import AuditEntry, Destination, Rule
+from runbell.server.db.models import AuditEntry, Destination, Rule, SlackChannel, SlackLink
 from tests.server.people import NOW, Acme
-from tests.server.rule_writers import WRITERS, Attempt, Whose, Writer, colleague_of
+from tests.server.rule_writers import PAIRS, Attempt, Whose, Writer, colleague_of
+from tests.server.slack_shop import channel, configured, link, workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +21,9 @@ def audited() -> int:
 
 def address_of(shop: Acme, role: Role, whose: Whose) -> Destination:
     """With a rule of its own that can be taken away."""
-    if whose is Whose.EXTERNAL:
+    if whose is Whose.SLACK:
+        destination = configured(SlackChannel.objects.get(), SlackLink.objects.get())
+    elif whose is Whose.EXTERNAL:
         destination = Destination.objects.create(
             account=shop.account,
             kind="email",
@@ -38,9 +41,11 @@ def address_of(shop: Acme, role: Role, whose: Whose) -> Destination:
 
 
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("whose", Whose)
-@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.label)
+@pytest.mark.parametrize(("writer", "whose"), PAIRS, ids=lambda part: getattr(part, "label", part))
 def test_rules_are_written_by_those_who_may(shop: Acme, writer: Writer, whose: Whose, role: Role) -> None:
+    team = workspace(shop)
+    channel(team)
+    link(team, shop.admin)
     destination = None if writer.makes else address_of(shop, role, whose)
     before, entries = stored(), audited()
     response = writer.send(Attempt(shop, role, whose, destination))

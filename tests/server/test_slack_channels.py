@@ -12,7 +12,7 @@ from runbell.server.db.models import Destination, SlackChannel, SlackWorkspace
 from runbell.server.services import slack_channels
 from runbell.server.services.access import Actor, NotAllowed
 from runbell.server.services.slack_channels import refresh, run_due, want_listing
-from runbell.server.services.slack_search import read_id
+from runbell.server.services.slack_lookup import read_id
 from tests.fakes.slack import FakeSlack
 from tests.server.matrix_forms import sign_in, text
 from tests.server.people import NOW, Acme, acme

@@ -25,6 +25,8 @@ Row = TypeVar("Row", bound=Model)
 ACCOUNT = "/accounts/{int:account_id}"
 NOTIFICATION = f"{ACCOUNT}/notifications/{{int:key}}"
 
+_ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, shapes.SLACK_CHANNEL: destinations.add_slack_channel}
+
 router = Router(tags=["dbt Admin API"])
 
 
@@ -51,9 +53,9 @@ def create_notification(request: HttpRequest, account_id: int) -> JsonResponse:
     actor, now = _actor(request, account_id), timezone.now()
     body = NotificationBody(read_json(request), account_id)
     change = body.new()
-    if body.is_external:
-        return _one(destinations.add_external_email(change, actor=actor, now=now), 201)
-    return _one(destinations.add_member_email(body.recipient(), change, actor=actor, now=now), 201)
+    if body.type == shapes.MEMBER_EMAIL:
+        return _one(destinations.add_member_email(body.recipient(), change, actor=actor, now=now), 201)
+    return _one(_ADD[body.type](change, actor=actor, now=now), 201)
 
 
 @route(router, "GET", NOTIFICATION, summary="Read a notification setting")

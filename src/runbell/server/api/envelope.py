@@ -20,7 +20,9 @@ from runbell.server.api.edge import TooLarge
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.destinations import HeldToProject, Stale, Taken
 from runbell.server.services.listings import MAX_PAGE, STATES, Reads, Window, outcomes_with
+from runbell.server.services.slack_targets import NoLink
 
+NO_LINK = "link the Slack workspace first (Account settings › Integrations): a Slack channel is sent through its owner's link."
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
@@ -54,6 +56,7 @@ def install(api: NinjaAPI) -> None:
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: must have at most {MAX_BODY} bytes, inflated"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, "The requested resource was not found."))
     api.exception_handler(NotAllowed)(lambda request, error: problem(403, _forbidden(error)))
+    api.exception_handler(NoLink)(lambda request, error: problem(403, f"You do not have permission; {NO_LINK}"))
     api.exception_handler(AuthenticationError)(lambda request, error: problem(401, "Send a token that is valid here."))
     api.exception_handler(Stale)(
         lambda request, error: problem(412, "This setting was changed since you read it: read it again, then repeat your change.")

@@ -6,13 +6,14 @@ from typing import Any
 from django.http import HttpRequest
 
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
-from runbell.server.api.shapes import EXTERNAL_EMAIL, MEMBER_EMAIL
+from runbell.server.api.shapes import EXTERNAL_EMAIL, MEMBER_EMAIL, SLACK_CHANNEL
 from runbell.server.services.destinations import Change, Stale
 from runbell.server.services.rules import ON
 
 ACTIVE, DELETED = 1, 2
 MAX_IDS = 5_000  # in one list
-_NOT_EMAIL = {2: "2 is a Slack channel", 3: "3 is a webhook, which the dbt platform gave up", 5: "5 is a Slack channel"}
+_HERE = "1 (a member's e-mail), 2 (a Slack channel) or 4 (an external e-mail)"
+_NOT_HERE = {3: "3 is a webhook, which the dbt platform gave up", 5: "5 is a Slack channel of the whole account"}
 
 
 class NotificationBody:
@@ -26,8 +27,13 @@ class NotificationBody:
         self.user_id = self._number("user_id")
 
     @property
-    def is_external(self) -> bool:
-        return self._type() == EXTERNAL_EMAIL
+    def type(self) -> int:
+        kind = self._number("type") if self._fields.required("type") is not None else None
+        if kind in _NOT_HERE:
+            raise BadField("type", f"{_NOT_HERE[kind]}; here you can set {_HERE}")
+        if kind not in (MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL):
+            raise BadField("type", f"must be {_HERE}")
+        return kind
 
     def recipient(self) -> int:
         self._fields.required("user_id")
@@ -46,10 +52,12 @@ class NotificationBody:
                 raise BadField(name, "is required: an update replaces all four lists; send [] for none")
         if self._number("id") not in (None, now_there["id"]):
             raise BadField("id", f"is not the setting in the address, {now_there['id']}")
-        if self._type() != now_there["type"]:
+        if self.type != now_there["type"]:
             raise BadField("type", f"is {now_there['type']} and cannot change; create another setting")
-        if not self.is_external and self.user_id not in (None, now_there["user_id"]):
+        if self.type == MEMBER_EMAIL and self.user_id not in (None, now_there["user_id"]):
             raise BadField("user_id", "is the recipient and cannot change; create another setting")
+        if self._slack_channel_id() not in ("", now_there["slack_channel_id"]):
+            raise BadField("slack_channel_id", "is the recipient and cannot change; create another setting")
         return self._change(self._fields.value)
 
     def _change(self, values: Mapping[str, Any]) -> Change:
@@ -61,23 +69,23 @@ class NotificationBody:
             },
             external_email=self._external_email(),
             user_id=self.user_id,
+            slack_channel_id=self._slack_channel_id(),
+            slack_channel_name=self._fields.text("slack_channel_name", limit=400),
         )
 
     def _external_email(self) -> str | None:
         address = self._fields.text("external_email", limit=MAX_INTEGER)
-        if self.is_external:
+        if self.type == EXTERNAL_EMAIL:
             return self._fields.name("external_email", limit=400)
         if address:
             raise BadField("external_email", "goes with type 4; a member's address is the member's own")
         return None
 
-    def _type(self) -> int:
-        kind = self._number("type") if self._fields.required("type") is not None else None
-        if kind in _NOT_EMAIL:
-            raise BadField("type", f"{_NOT_EMAIL[kind]}; here you can set 1 (a member's e-mail) and 4 (an external e-mail)")
-        if kind not in (MEMBER_EMAIL, EXTERNAL_EMAIL):
-            raise BadField("type", "must be 1 (a member's e-mail) or 4 (an external e-mail)")
-        return kind
+    def _slack_channel_id(self) -> str:
+        channel_id = self._fields.text("slack_channel_id", limit=400)
+        if channel_id and self.type != SLACK_CHANNEL:
+            raise BadField("slack_channel_id", "goes with type 2")
+        return channel_id
 
     def _number(self, name: str, *, low: int = 0, high: int = MAX_INTEGER) -> int | None:
         return self._fields.integer(name, low=low, high=high)

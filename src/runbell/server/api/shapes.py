@@ -10,22 +10,24 @@ from runbell.server.services.access import Actor
 from runbell.server.services.destinations import Setting
 from runbell.server.services.listings import STATUS_OF, Environment, Job, Project, Run
 
-MEMBER_EMAIL, EXTERNAL_EMAIL = 1, 4
+MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL = 1, 2, 4
+_TYPES = {"email": EXTERNAL_EMAIL, "slack": SLACK_CHANNEL}  # of those that are no member's
 _STATUS_WORDS = {3: "Running", 10: "Success", 20: "Error", 30: "Cancelled"}
 
 
 def notification(setting: Setting) -> dict[str, Any]:
     """`runbell_environments` is ours: rules that cover every job of an environment, which the dbt platform does not have."""
     row = setting.destination
-    member = row.member or row.created_by
+    kind = MEMBER_EMAIL if row.member else _TYPES[row.kind]
+    member = row.member or (row.link.member if row.link else row.created_by)
     return {
         "id": row.pk,
         "account_id": row.account_id,
         "user_id": setting.user_id,
-        "type": MEMBER_EMAIL if row.member else EXTERNAL_EMAIL,
-        "external_email": row.address or None,
-        "slack_channel_id": None,
-        "slack_channel_name": None,
+        "type": kind,
+        "external_email": row.address if kind == EXTERNAL_EMAIL else None,
+        "slack_channel_id": row.settings.get("channel_id"),
+        "slack_channel_name": row.address if kind == SLACK_CHANNEL else None,
         **setting.boxes.to_json(),
         "state": int(row.state),
         "created_at": _time(row.created_at),

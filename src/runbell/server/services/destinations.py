@@ -1,4 +1,4 @@
-"""E-mail destinations and what they chose: found, made, saved and deleted. Each save is one transaction, one revision, one audit entry.
+"""Destinations as the dbt Admin API knows them, and what they chose: found, made, saved and deleted. Each save is one transaction, one revision, one audit entry.
 
 Who may: members who set any notifications see and set all; everybody else only their own address.
 """
@@ -17,9 +17,11 @@ from runbell.core.fields import BadField
 from runbell.core.permissions import Action, Role, may
 from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
-from runbell.server.services import audit, confirmations
+from runbell.server.services import audit, confirmations, slack_settings
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
+from runbell.server.services.slack_targets import SLACK
+from runbell.server.services.targets import Held
 
 EMAIL = "email"
 
@@ -49,13 +51,18 @@ class Setting:
 
     @property
     def user_id(self) -> int | None:
-        """A member's setting: the recipient. An external one: its creator, null when that member is gone."""
-        member = self.destination.member or self.destination.created_by
+        """A member's setting: the recipient. A Slack channel's: its owner. Else its creator, null when that member is gone."""
+        link = self.destination.link
+        member = self.destination.member or (link.member if link else self.destination.created_by)
         return member.user_id if member else None
 
     @property
     def recipient(self) -> str:
-        return self.destination.member.user.email if self.destination.member else self.destination.address
+        """As the audit log names it."""
+        link = self.destination.link
+        if self.destination.member:
+            return self.destination.member.user.email
+        return f"{self.destination.address} · {link.workspace.name}" if link else self.destination.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Change:
     user_id: int | None = None  # of an external address: its creator; None: stays
     language: str | None = None  # of an external address, empty: the account's; None: stays
     zone: str | None = None
+    slack_channel_id: str = ""
+    slack_channel_name: str = ""
 
 
 def setting_for(actor: Actor, destination_id: int) -> Setting:
@@ -100,21 +109,37 @@ def add_external_email(change: Change, *, actor: Actor, now: datetime) -> Settin
     return _add(destination, change, _address_taken(destination, actor.account_id), actor=actor, now=now)
 
 
+def add_slack_channel(change: Change, *, actor: Actor, now: datetime) -> Setting:
+    """Raises `NotAllowed`, `NoLink`, `Taken` and `BadField`; then nothing is stored."""
+    _require_write(actor, own=False)
+    taken = Taken(f"Key (account_id, slack_channel_id)=({actor.account_id}, {change.slack_channel_id}) already exists.")
+    target = slack_settings.startable(actor, change.slack_channel_id, change.slack_channel_name, user_id=change.user_id, now=now)
+    if target is None:
+        raise taken
+    with transaction.atomic():
+        destination = slack_settings.start(target, actor=actor, now=now)
+        if destination is None:
+            raise taken
+        _replace_boxes(destination, change, actor, now)
+        added = _setting(_find(visible_to(actor), destination.pk))
+        _record(added, "notifications.create", actor, now, after=_facts(added))
+    return added
+
+
 def save_setting(destination_id: int, change: Change, *, actor: Actor, now: datetime, revision: int | None = None) -> Setting:
     """Saves over revision `revision`, or over whatever is there when it is None.
 
-    Raises `NotThere`, `NotAllowed`, `Stale`, `Taken`, `BadField`; then nothing is changed.
+    Raises `NotThere`, `NotAllowed`, `NoLink`, `Stale`, `Taken`, `BadField`; then nothing is changed.
     """
     with transaction.atomic():
         before = _locked(actor, destination_id, revision)
         destination, was = before.destination, _facts(before)
         _require_write(actor, own=_is_own(actor, destination))
-        if destination.member_id is None:
-            _move_external(destination, change, actor, now)
+        held = _HOLD[destination.kind](destination, change, actor, now)
         raise_revision(destination, now)
         _replace_boxes(destination, change, actor, now)
         after = _setting(_find(visible_to(actor), destination_id))
-        _record(after, "notifications.update", actor, now, before=was, after=_facts(after))
+        _record(after, "notifications.update", actor, now, before={**was, **held.before}, after={**_facts(after), **held.after})
     return after
 
 
@@ -138,7 +163,8 @@ def visible_to(actor: Actor) -> QuerySet[Destination]:
         raise HeldToProject
     if not (actor.may(Action.SEE_JOBS) or actor.may(Action.UNSUBSCRIBE_SELF)):
         raise NotAllowed(Action.SET_OWN_NOTIFICATIONS)
-    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL).select_related("member__user", "created_by__user")
+    related = ("member__user", "created_by__user", "link__member__user", "link__workspace")
+    rows = Destination.objects.filter(account=actor.account_id, kind__in=_HOLD).select_related(*related)
     return rows if may(Role(actor.member.role), Action.SET_ANY_NOTIFICATIONS) else rows.filter(member=actor.member)
 
 
@@ -236,6 +262,20 @@ def _move_external(destination: Destination, change: Change, actor: Actor, now: 
     _save_unique(destination, _address_taken(destination, actor.account_id))
     if destination.address_key != old_key:
         confirmations.begin(destination, actor=actor, now=now)
+
+
+def _hold_email(destination: Destination, change: Change, actor: Actor, now: datetime) -> Held:
+    if destination.member_id is None:
+        _move_external(destination, change, actor, now)
+    return Held(destination)
+
+
+def _hold_slack(destination: Destination, change: Change, actor: Actor, now: datetime) -> Held:
+    return slack_settings.hold_saved(destination, change.user_id, actor=actor, now=now)
+
+
+_HOLD = {EMAIL: _hold_email, SLACK: _hold_slack}
+"""The kinds that the dbt Admin API knows, and what a save of each does beside its boxes."""
 
 
 def raise_revision(destination: Destination, now: datetime) -> None:

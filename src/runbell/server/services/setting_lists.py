@@ -7,9 +7,10 @@ from django.db.models import Q
 
 from runbell.server.db.models import Destination
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import Setting, visible_to
+from runbell.server.services.destinations import EMAIL, Setting, visible_to
 from runbell.server.services.listings import Page, Reads, Window, take
 from runbell.server.services.rules import boxes_of
+from runbell.server.services.slack_targets import SLACK
 
 ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}
 FILTERS = {
@@ -34,11 +35,13 @@ def list_settings(actor: Actor, filters: Mapping[str, Any], window: Window) -> t
 
 def _condition(name: str, value: Any) -> Q:
     if name == "type":
-        return {1: Q(member__isnull=False), 4: Q(member__isnull=True)}.get(value, Q(pk__in=()))
+        kinds = {1: Q(member__isnull=False), 2: Q(kind=SLACK), 4: Q(kind=EMAIL, member__isnull=True)}
+        return kinds.get(value, Q(pk__in=()))
     if name == "user_id":
-        return Q(member__user=value) | Q(member__isnull=True, created_by__user=value)
+        by = Q(link__member__user=value) | Q(link__isnull=True, created_by__user=value)
+        return Q(member__user=value) | (Q(member__isnull=True) & by)
     if name == "external_email":
-        return Q(address__iexact=value) | Q(address_key=value.lower())
+        return Q(kind=EMAIL) & (Q(address__iexact=value) | Q(address_key=value.lower()))
     if name == "slack_channel_id":
-        return Q(pk__in=())  # nothing here is a Slack channel
+        return Q(kind=SLACK, settings__channel_id=value)
     return Q(**{FILTERS[name][1]: value})

@@ -192,12 +192,18 @@ def live_link(actor: Actor, workspace: SlackWorkspace) -> SlackLink | None:
 def slack_target_for(actor: Actor, key: str) -> SlackTarget:
     """A configured Slack channel for everybody, another known one for who may start it. Raises `NotThere`."""
     actor.require(Action.SEE_JOBS)
+    target = find_target(actor, key)
+    if target.destination is None and (target.channel is None or not actor.may(Action.LINK_SLACK)):
+        raise NotThere
+    return target
+
+
+def find_target(actor: Actor, key: str) -> SlackTarget:
+    """Any Slack channel of the account's workspaces, there or not. Raises `NotThere` for another workspace."""
     team, _, channel_id = key.partition(":")
     workspace = SlackWorkspace.objects.filter(account=actor.account_id, team_id=team).first()
     if workspace is None:
         raise NotThere
     destination = configured(actor).filter(address_key=key).first()
     channel = SlackChannel.objects.filter(workspace=workspace, channel_id=channel_id).first()
-    if destination is None and (channel is None or not actor.may(Action.LINK_SLACK)):
-        raise NotThere
     return SlackTarget(workspace, channel_id, channel, destination, live_link(actor, workspace))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from runbell.server.services.slack_channels import want_listing
-from runbell.server.services.slack_search import NotFound, resolve
+from runbell.server.services.slack_lookup import NotFound, resolve
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.matrix import Place
 from runbell.server.web.slack_lines import finds
