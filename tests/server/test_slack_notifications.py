@@ -1,15 +1,17 @@
 """Slack notifications: who may look, start, edit and take over; the owner and their link; forms that come late."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
-from runbell.server.db.models import AuditEntry, Destination, Rule, SlackChannel
+from runbell.server.db.models import AuditEntry, Delivery, Destination, Rule, SlackChannel
 from tests.server.matrix_forms import facts, hidden, make_jobs, rules, save, sign_in, text
 from tests.server.people import NOW, Acme, acme
-from tests.server.slack_shop import channel, configured, link, second_admin, slack_url, workspace
+from tests.server.slack_shop import TEAM, channel, configured, key, link, second_admin, slack_url, workspace
 
 pytestmark = pytest.mark.django_db
 ALL = 0
@@ -252,3 +254,54 @@ class TestForms:
         client.get(where)
         with django_assert_num_queries(14):
             assert client.get(where).status_code == 200
+
+
+class TestPreview:
+    def preview(self, shop: Acme, to: str, **query: str) -> str:
+        return f"/a/{shop.account.pk}/settings/notifications/preview?" + urlencode({"to": to, **query})
+
+    def test_everybody_sees_what_is_posted(self, shop: Acme) -> None:
+        team = workspace(shop)
+        found = channel(team)
+        configured(found, link(team, shop.admin))
+        shop.job.name = "<b>night</b> & <!channel>"
+        shop.job.save()
+        for role in Role:
+            page = text(sign_in(shop, role).get(self.preview(shop, key(found), outcome="failed")))
+            assert "FAILED · &lt;b&gt;night&lt;/b&gt; &amp; &lt;!channel&gt;" in page
+            assert "<b>night" not in page
+            assert ("Send it as a test" in page) == (role in (Role.ACCOUNT_ADMIN, Role.NOTIFICATION_MANAGER))
+        assert f"slack?channel={TEAM}%3AC0000001" in page
+
+    def test_one_that_nobody_has_configured_can_be_looked_at_and_not_tested(self, shop: Acme) -> None:
+        team = workspace(shop)
+        link(team, shop.admin)
+        found, client = channel(team), sign_in(shop)
+        page = text(client.get(self.preview(shop, key(found))))
+        assert "#data-alerts" in page
+        assert "Send it as a test" not in page
+        sent = client.post(f"/a/{shop.account.pk}/settings/notifications/test", {"to": key(found)})
+        assert (sent.status_code, Delivery.objects.count()) == (404, 0)
+        assert not Destination.objects.filter(kind="slack").exists()
+
+    def test_a_test_takes_the_real_way(self, shop: Acme) -> None:
+        team = workspace(shop)
+        found = channel(team)
+        configured(found, link(team, shop.admin))
+        client = sign_in(shop, Role.NOTIFICATION_MANAGER)
+        page = text(client.get(slack_url(shop, found)))
+        assert hidden(page, "to") == key(found)
+        for fields in ({}, {"job": str(shop.job.pk), "outcome": "failed"}):
+            answer = client.post(f"/a/{shop.account.pk}/settings/notifications/test", {"to": key(found), **fields})
+            assert answer.status_code == 302
+            assert client.get(answer["Location"]).status_code == 200
+        assert set(Delivery.objects.values_list("purpose", "destination__kind", "lane")) == {("test", "slack", f"slack:{team.pk}")}
+
+    @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER])
+    def test_who_sets_nothing_tests_nothing(self, shop: Acme, role: Role) -> None:
+        team = workspace(shop)
+        found = channel(team)
+        configured(found, link(team, shop.admin))
+        client = sign_in(shop, role)
+        assert client.post(f"/a/{shop.account.pk}/settings/notifications/test", {"to": key(found)}).status_code == 403
+        assert "Send a test" not in text(client.get(slack_url(shop, found)))

@@ -1,10 +1,13 @@
-"""What the mail to an address would look like, made exactly as the real one; and a test that takes the real way."""
+"""What a message to an address or a Slack channel would look like, made exactly as the real one; and a test that takes the real way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from html import unescape
+from json import loads
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -17,14 +20,19 @@ from runbell.messages.compose import compose_run, compose_test
 from runbell.messages.examples import RUNS
 from runbell.messages.facts import RunFacts, TestFacts
 from runbell.messages.message import Links, Message
-from runbell.server.db.models import Account, Destination, Environment, Job, Rule, Run, State
+from runbell.server.db.models import Account, Destination, Environment, Job, Member, Rule, Run, State
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import limits
-from runbell.server.services.access import Actor, environment_for, job_for
-from runbell.server.services.addresses import EMAIL, EmailTarget, target_for
+from runbell.server.services.access import Actor, NotThere, environment_for, job_for
+from runbell.server.services.addresses import EMAIL, EmailTarget
+from runbell.server.services.addresses import target_for as email_target_for
 from runbell.server.services.decisions import language_of, run_facts
 from runbell.server.services.letters import addresses_of, queue
 from runbell.server.services.parcels import Claimed, reader_of, recipient_of, transport
+from runbell.server.services.slack_pages import AnyTarget
+from runbell.server.services.slack_pages import target_for as slack_target_for
+from runbell.server.services.slack_targets import SLACK
+from runbell.server.services.slack_webhooks import WEBHOOK
 
 TESTS_A_MINUTE = 5  # of one member
 JOBS = 200  # to choose from; the page of a job leads here too
@@ -38,6 +46,16 @@ class Sample:
     outcome: Outcome
     run: Run | None
     facts: RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A message as it would go out: a mail with two twins, or what is posted to Slack, whose text is what a phone shows."""
+
+    subject: str
+    text: str
+    html: str = ""
+    post: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +73,21 @@ class Preview:
     run_at: datetime | None
     language: str
     zone: str
-    subject: str
-    html: str
-    text: str
+    look: Look
 
 
 def get_preview(actor: Actor, key: str, *, job_id: int | None, environment_id: int | None, outcome: Outcome, now: datetime) -> Preview:
     """Without a job, the one that ran last, in the environment if there is one. Raises `NotThere`, and `NotAllowed` for others' addresses."""
     actor.require(Action.SEE_JOBS)
-    target = target_for(actor, key)
+    target = _target(actor, key)
     destination, account = _destination(target, actor.member.account), actor.member.account
     sample = _sample(actor, _job(actor, job_id, environment_id), outcome)
-    mail, reader_language, zone = _mail(destination, account, sample, now)
+    raw, reader_language, zone = _rendered(destination, account, sample, now)
     return Preview(
         key=target.key,
         address=target.address,
-        is_own=target.is_own(actor),
-        may_send=actor.may(_sending(target, actor)),
+        is_own=_is_own(target, actor),
+        may_send=actor.may(_sending(target, actor)) and _is_there(target),
         job=sample.job,
         jobs=_jobs(sample.job),
         outcome=outcome,
@@ -79,9 +95,7 @@ def get_preview(actor: Actor, key: str, *, job_id: int | None, environment_id: i
         run_at=sample.run.started_at if sample.run else None,
         language=reader_language,
         zone=zone,
-        subject=str(mail["Subject"]),
-        html=_part(mail, "html"),
-        text=_part(mail, "plain"),
+        look=_READ[destination.kind](raw),
     )
 
 
@@ -90,13 +104,15 @@ def send_test(actor: Actor, key: str, *, job_id: int | None, outcome: Outcome | 
 
     Raises `NotThere`, `NotAllowed`, `limits.TooMany`.
     """
-    target = target_for(actor, key)
+    target = _target(actor, key)
     actor.require(_sending(target, actor))
+    if not _is_there(target):
+        raise NotThere
     limits.take(f"test:{actor.member.pk}", TESTS_A_MINUTE, now=now)
     account = actor.member.account
     by = actor.member.user.name or actor.member.user.email
     with transaction.atomic():
-        destination = target.destination or addresses_of([target.member] if target.member else [], now=now)[0]
+        destination = target.destination or addresses_of(_members(target), now=now)[0]
         sample = _sample(actor, _job(actor, job_id, None), outcome) if outcome else None
         run = sample.run if sample else None
         because = Because("test_asked", {"by": by})
@@ -113,14 +129,34 @@ def _test(sample: Sample | None, account: Account, by: str, now: datetime) -> Ca
     return lambda language: compose_test(facts, language)
 
 
-def _sending(target: EmailTarget, actor: Actor) -> Action:
-    return Action.SET_OWN_NOTIFICATIONS if target.is_own(actor) else Action.SET_ANY_NOTIFICATIONS
+def _target(actor: Actor, key: str) -> EmailTarget | AnyTarget:
+    """By its key, as the pages of e-mail and Slack name it."""
+    return slack_target_for(actor, key) if ":" in key or key.startswith("w") else email_target_for(actor, key)
 
 
-def _destination(target: EmailTarget, account: Account) -> Destination:
-    """One that is not stored stands in for a member who has none yet: looking changes nothing."""
+def _is_own(target: EmailTarget | AnyTarget, actor: Actor) -> bool:
+    return isinstance(target, EmailTarget) and target.is_own(actor)
+
+
+def _is_there(target: EmailTarget | AnyTarget) -> bool:
+    """A member's destination is made by the first test; a Slack channel's by who configures it."""
+    return isinstance(target, EmailTarget) or target.destination is not None
+
+
+def _members(target: EmailTarget | AnyTarget) -> list[Member]:
+    return [target.member] if isinstance(target, EmailTarget) and target.member else []
+
+
+def _sending(target: EmailTarget | AnyTarget, actor: Actor) -> Action:
+    return Action.SET_OWN_NOTIFICATIONS if _is_own(target, actor) else Action.SET_ANY_NOTIFICATIONS
+
+
+def _destination(target: EmailTarget | AnyTarget, account: Account) -> Destination:
+    """One that is not stored stands in for one that is not there yet: looking changes nothing."""
     if target.destination:
         return target.destination
+    if not isinstance(target, EmailTarget):
+        return Destination(account=account, kind=SLACK, address=target.address, public_id="preview")
     found = Destination.objects.select_related("member__user").filter(account=account, kind=EMAIL, member=target.member, state=State.ACTIVE)
     return found.first() or Destination(account=account, kind=EMAIL, member=target.member, public_id="preview")
 
@@ -158,11 +194,11 @@ def _sample(actor: Actor, job: Job | None, outcome: Outcome) -> Sample:
     return Sample(job, outcome, None, replace(facts, job=job.name, environment=environment.name, project=environment.project.name))
 
 
-def _mail(destination: Destination, account: Account, sample: Sample, now: datetime) -> tuple[EmailMessage, str, str]:
-    """The bytes as they would go out, read back. Its unsubscribe link is void: a preview is not for unsubscribing somebody else."""
+def _rendered(destination: Destination, account: Account, sample: Sample, now: datetime) -> tuple[bytes, str, str]:
+    """The bytes as they would go out, their language and zone. Its unsubscribe link is void: a preview is not for unsubscribing somebody else."""
     language, base = language_of(destination, account), settings.RUNBELL_PUBLIC_URL
     claimed = Claimed(
-        *(0, EMAIL, 0, 0, now, None, _because(destination, sample).to_json(), Purpose.RUN, account.pk, destination.pk, None),
+        *(0, destination.kind, 0, 0, now, None, _because(destination, sample).to_json(), Purpose.RUN, account.pk, destination.pk, None),
         run_id=sample.run.pk if sample.run else None,
         run__job_id=sample.job.pk if sample.job else None,
         run__finished_at=None,  # or it would call itself late
@@ -171,9 +207,22 @@ def _mail(destination: Destination, account: Account, sample: Sample, now: datet
     if sample.run is None and sample.job:
         reader = replace(reader, links=Links(run=f"{base}/a/{account.pk}/jobs/{sample.job.pk}"))
     recipient = replace(recipient, unsubscribe_url=f"{base}/u/preview/{sample.job.pk if sample.job else 0}/preview")
-    email = channel(EMAIL)
-    raw = email.address(email.render(compose_run(sample.facts, language), reader, transport()), recipient, "preview.0")
-    return message_from_bytes(raw, policy=policy.default), language, reader.zone
+    way = channel(destination.kind)
+    raw = way.address(way.render(compose_run(sample.facts, language), reader, transport()), recipient, "preview.0")
+    return raw, language, reader.zone
+
+
+def _read_mail(raw: bytes) -> Look:
+    mail: EmailMessage = message_from_bytes(raw, policy=policy.default)
+    return Look(str(mail["Subject"]), _part(mail, "plain"), html=_part(mail, "html"))
+
+
+def _read_post(raw: bytes) -> Look:
+    post = loads(raw)
+    return Look(post["blocks"][0]["text"]["text"], unescape(post["text"]), post=post)
+
+
+_READ: Mapping[str, Callable[[bytes], Look]] = {EMAIL: _read_mail, SLACK: _read_post, WEBHOOK: _read_post}
 
 
 def _because(destination: Destination, sample: Sample) -> Because:

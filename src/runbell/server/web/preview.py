@@ -19,6 +19,7 @@ from runbell.server.services.limits import TooMany
 from runbell.server.services.previews import Preview, get_preview, send_test
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.mailbox import LETTER_CSP
+from runbell.server.web.slack_drawn import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Asked:
     @classmethod
     def read(cls, sent: QueryDict) -> "Asked":
         outcome = sent.get("outcome", "")
-        return cls(sent.get("to", "")[:20], _number(sent, "env"), _number(sent, "job"), outcome if outcome in set(Outcome) else "")
+        return cls(sent.get("to", "")[:80], _number(sent, "env"), _number(sent, "job"), outcome if outcome in set(Outcome) else "")
 
     @property
     def chosen(self) -> Outcome:
@@ -63,15 +64,20 @@ def _show(page: Page, asked: Asked, *, problem: str = "") -> HttpResponse:
     return page.render(
         "runbell/preview.html",
         section="settings",
-        side="email_notifications",
+        side="slack_notifications" if found.look.post else "email_notifications",
         found=found,
+        parts=drawn(found.look.post) if found.look.post else (),
         asked=asked,
-        back=Asked(to=asked.to, env=found.job.environment_id if found.job else asked.env).query,
+        back=_back(found, Asked(to=asked.to, env=found.job.environment_id if found.job else asked.env)),
         outcomes=[(outcome.value, replace(asked, outcome=outcome.value).query) for outcome in Outcome],
         problem=problem,
         status=429 if problem else 200,
         **(_line(get_delivery(page.actor, test)) if test else {}),
     )
+
+
+def _back(found: Preview, asked: Asked) -> str:
+    return asked.query.replace("to=", "channel=", 1) if found.look.post else asked.query
 
 
 def _preview(page: Page, asked: Asked) -> Preview:
@@ -82,7 +88,7 @@ def _preview(page: Page, asked: Asked) -> Preview:
 @require_GET
 @member_page
 def preview_letter(page: Page) -> HttpResponse:
-    response = HttpResponse(_preview(page, Asked.read(page.request.GET)).html)
+    response = HttpResponse(_preview(page, Asked.read(page.request.GET)).look.html)
     response["Content-Security-Policy"] = LETTER_CSP
     return response
 

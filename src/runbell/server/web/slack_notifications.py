@@ -81,7 +81,7 @@ def show(
         finds=_finds(page, problem),
         integrations=reverse("integrations", args=[page.frame.account_id]),
         who=None if actor.may(Action.SET_ANY_NOTIFICATIONS) else who_may_change(actor),
-        **(_picked(page, target) if target else {}),
+        **(_picked(page, place, target) if target else {}),
         **(table(sheet, target, matrix, form, kept) if target and matrix else {}),
     )
 
@@ -92,9 +92,11 @@ def _finds(page: Page, problem: str) -> Finds | None:
     return finds(page, text) if text.strip() and page.actor.may(Action.LINK_SLACK) else None
 
 
-def _picked(page: Page, target: AnyTarget) -> dict[str, Any]:
+def _picked(page: Page, place: Place, target: AnyTarget) -> dict[str, Any]:
     takes_over = target.takes_over(page.actor)
     return {
+        "may_test": target.destination is not None and page.actor.may(Action.SET_ANY_NOTIFICATIONS),
+        "preview_query": replace(place, name="to").query(),
         "owned": ownership(target, page.actor),
         "owner_link": target.owner.pk if target.owner else 0,
         "takes_over": takes_over,
