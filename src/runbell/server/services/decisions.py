@@ -22,6 +22,7 @@ from runbell.server.services.trust import awaits_confirmation
 SHOWN_NOT_TOLD = 200
 HISTORY = 30
 SECRETS = ("secret", "link__workspace__token", "link__workspace__refresh_token")
+IN_DESTINATION = tuple(f"destination__{name}" for name in SECRETS)
 """Of a destination: never loaded beside it, since one that no key fits any more must not hold up the others."""
 USUAL_SPREAD = 3  # median absolute deviations; what lies within is as usual
 
@@ -51,7 +52,7 @@ def _rules(run: Run) -> list[Rule]:
     covers = Q(job=run.job_id) | Q(environment=run.job.environment_id)
     related = ("destination__member__user", "destination__link__workspace", "job", "environment", "set_by__user")
     rules = Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=run.account_id)
-    return list(rules.select_related(*related).defer(*(f"destination__{name}" for name in SECRETS)))
+    return list(rules.select_related(*related).defer(*IN_DESTINATION))
 
 
 def _rule_fact(rule: Rule) -> RuleFact:
@@ -87,7 +88,10 @@ def _not_told(decisions: Sequence[Decision], destinations: dict[int, Destination
 
 
 def address_of(destination: Destination) -> str:
-    return destination.member.user.email if destination.member else destination.address
+    """As people know it. Two workspaces may have Slack channels of one name."""
+    if destination.member:
+        return destination.member.user.email
+    return f"{destination.address} · {destination.link.workspace.name}" if destination.link else destination.address
 
 
 def language_of(destination: Destination, account: Account) -> str:

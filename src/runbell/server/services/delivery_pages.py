@@ -17,7 +17,7 @@ from runbell.core.permissions import Action
 from runbell.server.db.models import Attempt, Delivery, MailboxItem
 from runbell.server.db.models.deliveries import LOST
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.decisions import address_of
+from runbell.server.services.decisions import IN_DESTINATION, address_of
 
 PAGE = 50
 DAY = timedelta(hours=24)
@@ -129,7 +129,9 @@ def _visible(actor: Actor) -> QuerySet[Delivery]:
 
 
 def _told(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    related = rows.select_related("run__job__environment", "destination__member__user").defer("run__log_end")
+    related = rows.select_related("run__job__environment", "destination__member__user", "destination__link__workspace").defer(
+        "run__log_end", *IN_DESTINATION
+    )
     return related.annotate(may_be_twice=may_be_twice())
 
 

@@ -19,6 +19,7 @@ from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services import audit, confirmations, slack_settings
 from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.decisions import SECRETS
 from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
 from runbell.server.services.slack_targets import SLACK
 from runbell.server.services.targets import Held
@@ -164,7 +165,7 @@ def visible_to(actor: Actor) -> QuerySet[Destination]:
     if not (actor.may(Action.SEE_JOBS) or actor.may(Action.UNSUBSCRIBE_SELF)):
         raise NotAllowed(Action.SET_OWN_NOTIFICATIONS)
     related = ("member__user", "created_by__user", "link__member__user", "link__workspace")
-    rows = Destination.objects.filter(account=actor.account_id, kind__in=_HOLD).select_related(*related)
+    rows = Destination.objects.filter(account=actor.account_id, kind__in=_HOLD).select_related(*related).defer(*SECRETS)
     return rows if may(Role(actor.member.role), Action.SET_ANY_NOTIFICATIONS) else rows.filter(member=actor.member)
 
 

@@ -14,7 +14,7 @@ from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Job, Member, Node, Rule, Run, State
 from runbell.server.services.access import Actor, job_for
-from runbell.server.services.decisions import address_of, silent_because, usual_seconds
+from runbell.server.services.decisions import IN_DESTINATION, address_of, silent_because, usual_seconds
 from runbell.server.services.pages import HISTORY, RunLine
 from runbell.server.services.pauses import Pause, pauses_of
 
@@ -117,7 +117,8 @@ def job_page(actor: Actor, job_id: int, *, now: datetime, before: int | None = N
     job = job_for(actor, job_id, Action.SEE_JOBS)
     rules = list(
         Rule.objects.filter(Q(job=job) | Q(environment=job.environment_id), destination__state=State.ACTIVE)
-        .select_related("destination__member__user", "set_by__user")
+        .select_related("destination__member__user", "destination__link__workspace", "set_by__user")
+        .defer(*IN_DESTINATION)
         .order_by("destination_id", "set_at", "pk")
     )
     past, older = _past(job, before)
@@ -191,6 +192,9 @@ def _past(job: Job, before: int | None) -> tuple[list[PastRun], int | None]:
     return past, shown[-1].pk if len(rows) > PAGE else None
 
 
+_KINDS = {"email": "external"}  # an address that is no member's; every other kind is called as it is
+
+
 def _listeners(rules: list[Rule]) -> Iterator[Listener]:
     """Those who hear come before those who are silent."""
     by_destination: dict[Destination, list[Rule]] = defaultdict(list)
@@ -205,7 +209,7 @@ def _listeners(rules: list[Rule]) -> Iterator[Listener]:
         yield Listener(
             address=address_of(destination),
             name=member.user.name if member else "",
-            kind="member" if member else "external",
+            kind="member" if member else _KINDS.get(destination.kind, destination.kind),
             silent=silent_because(destination),
             chosen=chosen,
             origins=tuple(_origins(own)),

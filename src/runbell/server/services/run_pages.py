@@ -13,7 +13,7 @@ from runbell.messages.compose import compose_run
 from runbell.messages.message import Message
 from runbell.server.db.models import Delivery, Node, Receipt, Run
 from runbell.server.services.access import Actor, run_for
-from runbell.server.services.decisions import address_of, run_facts
+from runbell.server.services.decisions import IN_DESTINATION, address_of, run_facts
 from runbell.server.services.delivery_pages import may_be_twice
 from runbell.server.services.pages import RunLine
 
@@ -123,7 +123,12 @@ def _nodes(run: Run) -> Iterable[BrokenNode]:
 def _receipts(run: Run) -> tuple[list[ReceiptLine], list[ReceiptLine]]:
     found = Delivery.objects.filter(run=run, purpose="run").annotate(may_be_twice=may_be_twice())
     deliveries = {delivery.destination_id: delivery for delivery in found}
-    receipts = Receipt.objects.filter(run=run).select_related("destination__member__user").order_by("pk")
+    receipts = (
+        Receipt.objects.filter(run=run)
+        .select_related("destination__member__user", "destination__link__workspace")
+        .defer(*IN_DESTINATION)
+        .order_by("pk")
+    )
     lines: tuple[list[ReceiptLine], list[ReceiptLine]] = ([], [])
     for receipt in receipts:
         lines[not receipt.is_told].append(_receipt(receipt, deliveries.get(receipt.destination_id)))

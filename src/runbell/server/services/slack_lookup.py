@@ -95,4 +95,4 @@ def _checked(channel: SlackChannel) -> str:
 def linked(actor: Actor) -> QuerySet[SlackWorkspace]:
     """Workspaces that somebody is linked to and that work."""
     rows = SlackWorkspace.objects.filter(account=actor.account_id, links__ended_at=None, links__isnull=False)
-    return rows.filter(broken_because__isnull=True).distinct().order_by("name", "pk")
+    return rows.filter(broken_because__isnull=True).distinct().order_by("name", "pk").defer("token", "refresh_token")

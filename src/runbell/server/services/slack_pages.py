@@ -72,7 +72,7 @@ class Ownership:
 def book(actor: Actor) -> Book:
     """Four queries."""
     rows = configured(actor).annotate(n=Count("rules")).order_by("address", "pk")
-    webhooks = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE)
+    webhooks = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE).defer("secret")
     return Book(
         channels=tuple(_line(row, row.n, actor) for row in rows),
         webhooks=tuple(_webhook(row, row.n) for row in webhooks.annotate(n=Count("rules")).order_by("address", "pk")),
@@ -144,7 +144,7 @@ def _workspaces(actor: Actor) -> tuple[Workspace, ...]:
         "workspace", "member"
     ):
         links.setdefault(workspace_id, set()).add(member_id)
-    rows = SlackWorkspace.objects.filter(account=actor.account_id).order_by("name", "pk")
+    rows = SlackWorkspace.objects.defer("token", "refresh_token").filter(account=actor.account_id).order_by("name", "pk")
     return tuple(
         Workspace(
             id=row.pk,

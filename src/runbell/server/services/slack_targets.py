@@ -16,7 +16,7 @@ from runbell.core.fields import BadField
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, SlackChannel, SlackLink, SlackWorkspace, State
 from runbell.server.services.access import Actor, NotAllowed, NotThere
-from runbell.server.services.decisions import silent_because
+from runbell.server.services.decisions import SECRETS, silent_because
 from runbell.server.services.targets import Held
 
 SLACK = "slack"
@@ -179,13 +179,14 @@ def name_of(link: SlackLink) -> str:
 
 def configured(actor: Actor) -> QuerySet[Destination]:
     """The Slack channels of the account that somebody set boxes for."""
-    related = Destination.objects.select_related("link__member__user", "link__workspace", "member__user")
+    related = Destination.objects.select_related("link__member__user", "link__workspace", "member__user").defer(*SECRETS)
     return related.filter(account=actor.account_id, kind=SLACK, state=State.ACTIVE)
 
 
 def live_link(actor: Actor, workspace: SlackWorkspace) -> SlackLink | None:
     """The actor's own, when it works."""
-    rows = SlackLink.objects.select_related("member__user", "workspace").filter(workspace=workspace, member=actor.member, ended_at=None)
+    links = SlackLink.objects.select_related("member__user", "workspace").defer("workspace__token", "workspace__refresh_token")
+    rows = links.filter(workspace=workspace, member=actor.member, ended_at=None)
     return rows.filter(workspace__broken_because__isnull=True).first()
 
 
@@ -201,7 +202,7 @@ def slack_target_for(actor: Actor, key: str) -> SlackTarget:
 def find_target(actor: Actor, key: str) -> SlackTarget:
     """Any Slack channel of the account's workspaces, there or not. Raises `NotThere` for another workspace."""
     team, _, channel_id = key.partition(":")
-    workspace = SlackWorkspace.objects.filter(account=actor.account_id, team_id=team).first()
+    workspace = SlackWorkspace.objects.defer("token", "refresh_token").filter(account=actor.account_id, team_id=team).first()
     if workspace is None:
         raise NotThere
     destination = configured(actor).filter(address_key=key).first()

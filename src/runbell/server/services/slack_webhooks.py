@@ -81,7 +81,9 @@ class WebhookTarget:
 
 def webhook_for(actor: Actor, destination_id: int) -> Destination:
     """Raises `NotThere`."""
-    found = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE, pk=destination_id).first()
+    found = (
+        Destination.objects.defer("secret").filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE, pk=destination_id).first()
+    )
     if found is None:
         raise NotThere
     return found
@@ -165,7 +167,7 @@ def _removal(destination: Destination, now: datetime) -> Unsubscription | None:
 
 
 def _locked(actor: Actor, destination_id: int) -> Destination:
-    rows = Destination.objects.select_for_update().filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE)
+    rows = Destination.objects.select_for_update().defer("secret").filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE)
     found = rows.filter(pk=destination_id).first()
     if found is None:
         raise NotThere
