@@ -146,6 +146,10 @@ class TestListing:
         assert (answer["is_busy"], answer["refreshed"]) == (True, "Asking Slack")
         SlackWorkspace.objects.update(listing_found=3000)
         assert client.get(f"{base(shop)}/channels").json()["refreshed"] == "3,000 found so far"
+        SlackWorkspace.objects.update(listing_wanted_at=timezone.now() + timedelta(minutes=15), listing_started_at=timezone.now())
+        assert client.get(f"{base(shop)}/channels").json()["refreshed"] == "3,000 found so far"
+        SlackWorkspace.objects.update(listed_at=timezone.now())
+        assert client.get(f"{base(shop)}/channels").json()["refreshed"] == "Refreshed just now"
 
 
 class TestSearching:

@@ -150,6 +150,11 @@ class TestTakingOver:
         assert (destination.link, destination.revision) == (mine, 2)
         entry = AuditEntry.objects.get(action="notifications.update")
         assert (entry.before["owner"], entry.after["owner"]) == ("Chen Wei", "ada@acme.test")
+        told = Delivery.objects.get(purpose="notice")
+        assert told.destination
+        assert told.destination.member == chens.member
+        assert told.message
+        assert "ada@acme.test took over the settings of #data-alerts · Acme HQ" in str(told.message.body)
 
     def test_a_silent_one_is_taken_over_by_one_button_without_a_box(self, shop: Acme) -> None:
         team = workspace(shop)

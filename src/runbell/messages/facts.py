@@ -105,6 +105,7 @@ class Notice(StrEnum):
     DELIVERY_DIED = "delivery_died"
     ADDRESS_REFUSED = "address_refused"
     EXTERNAL_UNSUBSCRIBED = "external_unsubscribed"
+    CHANNEL_TAKEN_OVER = "channel_taken_over"
     OUTAGE = "outage"
     SLACK_STOPPED = "slack_stopped"
 
@@ -128,6 +129,7 @@ class NoticeFacts:
     channels: tuple[str, ...] = ()
     account_id: str = ""
     run_id: str = ""
+    by: str = ""  # who took over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ def _word(facts: NoticeFacts, words: Words) -> str:
         Notice.DELIVERY_DIED: words.say("NOT DELIVERED"),
         Notice.ADDRESS_REFUSED: words.say("ADDRESS REFUSED"),
         Notice.EXTERNAL_UNSUBSCRIBED: words.say("UNSUBSCRIBED"),
+        Notice.CHANNEL_TAKEN_OVER: words.say("TAKEN OVER"),
         Notice.OUTAGE: words.say("NOT DELIVERED"),
         Notice.SLACK_STOPPED: words.say("SLACK STOPPED"),
     }[facts.notice]
@@ -94,6 +95,12 @@ def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
                 "Nothing is sent to {address} any more, until somebody sets it right in the notification settings.", address=address
             )
             return (said, why)
+        case Notice.CHANNEL_TAKEN_OVER:
+            who = isolated(one_line(facts.by))
+            said = words.say(
+                "{who} took over the settings of {address}. It is sent through their Slack link now.", who=who, address=address
+            )
+            return (said, " ", words.say("You need to do nothing."))
         case Notice.OUTAGE:
             said = words.say("The mail server was out of order for so long that messages were given up. The delivery log says which.")
             return (said, why)

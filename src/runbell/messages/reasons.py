@@ -160,6 +160,7 @@ SENTENCES: dict[str, Sentence] = {
     "is_admin": lambda words, _: words.say("Admins of the account are told."),
     "confirmation_asked": lambda words, params: words.say("{by} asked for it.", by=_text(params, "by")),
     "not_confirmed": lambda words, _: words.say("The holder of this address has not confirmed it yet."),
+    "owned_channel": lambda words, _: words.say("Whoever owned the settings of that Slack channel is told."),
     "owns_channel": lambda words, _: words.say("Whoever owns the settings of that Slack channel is told."),
     "linked_slack": lambda words, _: words.say("Whoever linked the Slack workspace is told."),
     "set_rules": lambda words, _: words.say("Whoever chose what is sent to that address is told."),

@@ -69,6 +69,13 @@ def tell_outage(account: Account, because: Because | None, *, now: datetime) -> 
         _tell(account, _admins(account), facts, Because("is_admin", {"about": OUTAGE}), now)
 
 
+def tell_taken_over(destination: Destination, owner: Member, by: Member, *, now: datetime) -> None:
+    """Another admin saved the Slack channel; `owner` had it before."""
+    if owner.is_active and owner.user.is_active and owner.pk != by.pk:
+        facts = _facts(Notice.CHANNEL_TAKEN_OVER, by.account, address=address_of(destination), at=now)
+        _tell(by.account, [owner], replace(facts, by=by.user.name or by.user.email), Because("owned_channel"), now)
+
+
 def _facts(notice: Notice, account: Account, *, address: str, at: datetime) -> NoticeFacts:
     return NoticeFacts(notice=notice, account=account.name, account_id=str(account.pk), address=address, at=at)
 

@@ -102,7 +102,8 @@ def _configured(workspace: SlackWorkspace) -> QuerySet[Destination]:
 def _list_all(api: SlackApi, workspace: SlackWorkspace, now: datetime) -> None:
     cursor = _cursors.get(workspace.pk, "")
     if not cursor:
-        workspace.listing_started_at, workspace.listing_found = now, 0
+        workspace.listing_started_at, workspace.listing_found, workspace.listing_trouble = now, 0, None
+        workspace.save(update_fields=["listing_started_at", "listing_found", "listing_trouble"])
     while True:
         page = api.channels(cursor)
         with transaction.atomic():

@@ -92,7 +92,7 @@ def _known(row: SlackChannel) -> Known:
 
 
 def _listing(workspaces: list[SlackWorkspace], now: datetime) -> Listing:
-    busy = [workspace for workspace in workspaces if workspace.listing_wanted_at and workspace.listing_wanted_at <= now]
+    busy = [workspace for workspace in workspaces if _is_busy(workspace, now)]
     listed = [workspace.listed_at for workspace in workspaces]
     trouble = next((workspace.listing_trouble for workspace in workspaces if workspace.listing_trouble), None)
     return Listing(
@@ -101,3 +101,11 @@ def _listing(workspaces: list[SlackWorkspace], now: datetime) -> Listing:
         listed_at=min((at for at in listed if at), default=None) if all(listed) else None,
         trouble=Because.from_json(trouble) if trouble else None,
     )
+
+
+def _is_busy(workspace: SlackWorkspace, now: datetime) -> bool:
+    """Asked for, or going on."""
+    if workspace.listing_wanted_at and workspace.listing_wanted_at <= now:
+        return True
+    started, listed = workspace.listing_started_at, workspace.listed_at
+    return started is not None and (listed is None or listed < started) and workspace.listing_trouble is None

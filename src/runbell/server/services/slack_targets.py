@@ -15,6 +15,7 @@ from runbell.core.because import Because
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, SlackChannel, SlackLink, SlackWorkspace, State
+from runbell.server.services import notices
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.decisions import SECRETS, silent_because
 from runbell.server.services.targets import Held
@@ -133,7 +134,7 @@ class SlackTarget:
         if link is None:
             raise NoLink(self.workspace)
         destination = found or self._create(link, rows, actor, now)
-        return self._owned(destination, link, actor, is_new=destination is not found)
+        return self._owned(destination, link, actor, now, is_new=destination is not found)
 
     def _create(self, link: SlackLink, rows: QuerySet[Destination], actor: Actor, now: datetime) -> Destination:
         """Two first saves at once: the database lets one through, the other finds that one's."""
@@ -156,7 +157,7 @@ class SlackTarget:
             return rows.get()
         return made
 
-    def _owned(self, destination: Destination, link: SlackLink, actor: Actor, *, is_new: bool) -> Held:
+    def _owned(self, destination: Destination, link: SlackLink, actor: Actor, now: datetime, *, is_new: bool) -> Held:
         owner = destination.link
         if owner is not None and owner.pk == link.pk:
             return Held(destination, after={"owner": name_of(link)} if is_new else {})
@@ -166,6 +167,8 @@ class SlackTarget:
         # What the link before it met is over; what Slack says of the channel itself will be said again.
         destination.disabled_because, destination.refusals, destination.trouble_told_at = None, 0, None
         destination.save(update_fields=["link", "address", "disabled_because", "refusals", "trouble_told_at"])
+        if owner:
+            notices.tell_taken_over(destination, owner.member, actor.member, now=now)
         return Held(destination, before={"owner": name_of(owner)} if owner else {}, after={"owner": name_of(link)})
 
 
