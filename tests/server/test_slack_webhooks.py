@@ -175,9 +175,11 @@ class TestRemoving:
     def test_after_a_day_the_url_is_forgotten(self, shop: Acme, hook: Destination) -> None:
         client, where = sign_in(shop), f"{base(shop)}/{hook.pk}"
         client.post(f"{where}/remove")
-        forget_removed(timezone.now())
+        due = forget_removed(timezone.now())
+        assert due
+        assert abs(due - timezone.now() - timedelta(days=1)) < timedelta(minutes=5)
         assert Destination.objects.get(pk=hook.pk).secret == SECRET
-        forget_removed(timezone.now() + timedelta(hours=25))
+        assert forget_removed(due) is None
         assert Destination.objects.get(pk=hook.pk).secret == ""
 
     def test_a_url_that_came_back_otherwise_is_not_restored(self, shop: Acme, hook: Destination) -> None:

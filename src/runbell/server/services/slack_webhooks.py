@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import Min
 
 from runbell.channels.registry import channel
 from runbell.core.because import Because
@@ -156,10 +157,12 @@ def restore_webhook(destination_id: int, *, actor: Actor, now: datetime) -> Dest
     return found
 
 
-def forget_removed(now: datetime) -> None:
-    """URLs of webhooks that can no longer be brought back."""
-    gone = Destination.objects.filter(kind=WEBHOOK, state=State.DELETED, updated_at__lte=now - UNDO_FOR).exclude(secret="")
-    gone.update(secret="")
+def forget_removed(now: datetime) -> datetime | None:
+    """Forgets URLs of webhooks that can no longer be brought back, and says when there is one again."""
+    removed = Destination.objects.filter(kind=WEBHOOK, state=State.DELETED)
+    removed.filter(updated_at__lte=now - UNDO_FOR).exclude(secret="").update(secret="")
+    last: datetime | None = removed.filter(updated_at__gt=now - UNDO_FOR).aggregate(at=Min("updated_at"))["at"]
+    return last + UNDO_FOR if last else None
 
 
 def _removal(destination: Destination, now: datetime) -> Unsubscription | None:
