@@ -171,7 +171,7 @@ def test_the_button_says_what_it_did_and_leads_back(shop: Acme) -> None:
     path = f"/a/{shop.account.pk}/settings/notifications/lift"
     answer = client.post(path, {"destination": destination.pk, "back": "https://evil.test/"})
     assert answer["Location"].startswith(f"/a/{shop.account.pk}/settings/notifications/")
-    assert "Mail goes to dana@acme.test again." in client.get(f"/a/{shop.account.pk}/deliveries").content.decode()
+    assert "Messages go to dana@acme.test again." in client.get(f"/a/{shop.account.pk}/deliveries").content.decode()
     answer = client.post(path, {"destination": destination.pk, "back": f"/a/{shop.account.pk}/deliveries"})
     assert answer["Location"] == f"/a/{shop.account.pk}/deliveries"
     assert client.get(path).status_code == 405

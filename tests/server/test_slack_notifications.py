@@ -217,6 +217,26 @@ class TestTakingOver:
         assert ">Save</button>" in page
 
 
+class TestSwitchedOff:
+    @pytest.mark.parametrize("role", [Role.ACCOUNT_ADMIN, Role.NOTIFICATION_MANAGER])
+    def test_one_that_slack_refused_is_sent_to_again(self, shop: Acme, role: Role) -> None:
+        """The owner has nothing to take over: it was archived, and is not any more."""
+        team = workspace(shop)
+        found = channel(team)
+        destination = configured(found, link(team, shop.admin), disabled_because={"code": "slack_is_archived"}, refusals=1)
+        client = sign_in(shop, role)
+        page = text(client.get(slack_url(shop, found)))
+        assert "Nothing is sent to #data-alerts" in page
+        assert hidden(page, "destination") == str(destination.pk)
+        answer = client.post(
+            f"/a/{shop.account.pk}/settings/notifications/lift", {"destination": destination.pk, "back": slack_url(shop, found)}
+        )
+        page = text(client.get(answer["Location"]))
+        assert "Messages go to #data-alerts · Acme HQ again." in page
+        assert "Nothing is sent" not in page
+        assert "Send to it again" not in text(sign_in(shop, Role.VIEWER).get(slack_url(shop, found)))
+
+
 class TestForms:
     def test_the_plain_form_saves_and_asks_before_clearing_all_jobs(self, shop: Acme) -> None:
         team = workspace(shop)

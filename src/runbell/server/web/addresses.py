@@ -18,7 +18,7 @@ from runbell.server.web.unsubscribe import link_page
 @member_page
 def lift(page: Page) -> HttpResponse:
     address = bounces.lift(page.actor, _destination_id(page), now=timezone.now())
-    page.toast(gettext("Mail goes to %(address)s again.") % {"address": address})
+    page.toast(gettext("Messages go to %(address)s again.") % {"address": address})
     return _back(page)
 
 

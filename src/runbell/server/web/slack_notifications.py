@@ -93,9 +93,11 @@ def _finds(page: Page, problem: str) -> Finds | None:
 
 
 def _picked(page: Page, place: Place, target: AnyTarget) -> dict[str, Any]:
-    takes_over = target.takes_over(page.actor)
+    takes_over, destination = target.takes_over(page.actor), target.destination
+    may_set = destination is not None and page.actor.may(Action.SET_ANY_NOTIFICATIONS)
     return {
-        "may_test": target.destination is not None and page.actor.may(Action.SET_ANY_NOTIFICATIONS),
+        "may_test": may_set,
+        "may_lift": may_set and destination is not None and destination.disabled_because is not None and not takes_over,
         "preview_query": replace(place, name="to").query(),
         "owned": ownership(target, page.actor),
         "owner_link": target.owner.pk if target.owner else 0,
