@@ -11,7 +11,7 @@ from django.utils import timezone
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import AuditEntry, Destination, Rule
-from runbell.server.services.slack_webhooks import forget_removed
+from runbell.server.services.slack_channels import run_due
 from tests.server.matrix_forms import rules, save, sign_in, text
 from tests.server.people import Acme, acme
 from tests.server.slack_shop import HOOK, slack_url
@@ -175,11 +175,11 @@ class TestRemoving:
     def test_after_a_day_the_url_is_forgotten(self, shop: Acme, hook: Destination) -> None:
         client, where = sign_in(shop), f"{base(shop)}/{hook.pk}"
         client.post(f"{where}/remove")
-        due = forget_removed(timezone.now())
+        due = run_due(timezone.now())
         assert due
         assert abs(due - timezone.now() - timedelta(days=1)) < timedelta(minutes=5)
         assert Destination.objects.get(pk=hook.pk).secret == SECRET
-        assert forget_removed(due) is None
+        assert run_due(due) is None
         assert Destination.objects.get(pk=hook.pk).secret == ""
 
     def test_a_url_that_came_back_otherwise_is_not_restored(self, shop: Acme, hook: Destination) -> None:

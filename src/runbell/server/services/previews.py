@@ -29,10 +29,10 @@ from runbell.server.services.addresses import target_for as email_target_for
 from runbell.server.services.decisions import language_of, run_facts
 from runbell.server.services.letters import addresses_of, queue
 from runbell.server.services.parcels import Claimed, reader_of, recipient_of, transport
+from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.slack_pages import AnyTarget
 from runbell.server.services.slack_pages import target_for as slack_target_for
 from runbell.server.services.slack_targets import SLACK
-from runbell.server.services.slack_webhooks import WEBHOOK
 
 TESTS_A_MINUTE = 5  # of one member
 JOBS = 200  # to choose from; the page of a job leads here too

@@ -19,6 +19,7 @@ from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, SlackChannel, SlackWorkspace, State
 from runbell.server.db.outbox import wake
 from runbell.server.services.access import Actor
+from runbell.server.services.slack_forgetting import forget_removed
 from runbell.server.services.slack_targets import SLACK
 
 LIST_EVERY = timedelta(days=1)
@@ -46,7 +47,7 @@ def run_due(now: datetime) -> datetime | None:
         if claimed.update(listing_wanted_at=now + CLAIMED):
             refresh(workspace_id, now)
     due: datetime | None = _working().aggregate(at=Min("listing_wanted_at"))["at"]
-    return due
+    return min(filter(None, (due, forget_removed(now))), default=None)  # which is due on the same thread
 
 
 def refresh(workspace_id: int, now: datetime) -> None:

@@ -10,8 +10,9 @@ from runbell.core.permissions import Action, Role
 from runbell.server.db.models import Destination, Member, SlackLink, SlackWorkspace, State
 from runbell.server.services.access import Actor
 from runbell.server.services.decisions import silent_because
+from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.slack_targets import SlackTarget, configured, name_of, slack_target_for
-from runbell.server.services.slack_webhooks import WEBHOOK, WebhookTarget, webhook_for
+from runbell.server.services.slack_webhooks import WebhookTarget, webhook_for
 
 AnyTarget = SlackTarget | WebhookTarget
 

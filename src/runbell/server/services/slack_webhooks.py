@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import IntegrityError, transaction
-from django.db.models import Min
 
 from runbell.channels.registry import channel
 from runbell.core.because import Because
@@ -18,10 +17,9 @@ from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import silent_because
 from runbell.server.services.destinations import raise_revision
 from runbell.server.services.externals import REMOVAL, Refused, check_reader
+from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.targets import Held
 from runbell.server.services.unsubscribe import UNDO_FOR, keep_for_undo, rules_kept
-
-WEBHOOK = "slack_webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +153,6 @@ def restore_webhook(destination_id: int, *, actor: Actor, now: datetime) -> Dest
         Rule.objects.bulk_create(rules_kept(kept, found, now), ignore_conflicts=True)
         _record("notifications.restore", found, actor, now, after={"rules": found.rules.count()})
     return found
-
-
-def forget_removed(now: datetime) -> datetime | None:
-    """Forgets URLs of webhooks that can no longer be brought back, and says when there is one again."""
-    removed = Destination.objects.filter(kind=WEBHOOK, state=State.DELETED)
-    removed.filter(updated_at__lte=now - UNDO_FOR).exclude(secret="").update(secret="")
-    last: datetime | None = removed.filter(updated_at__gt=now - UNDO_FOR).aggregate(at=Min("updated_at"))["at"]
-    return last + UNDO_FOR if last else None
 
 
 def _removal(destination: Destination, now: datetime) -> Unsubscription | None:
