@@ -25,7 +25,7 @@ RECIPIENT = Recipient(
 
 
 def reader(language: str = "en", zone: str = "Europe/Stockholm") -> Reader:
-    return Reader(language, zone, Links(run=f"{URL}/a/1/runs/4711"))
+    return Reader(language, zone, Links(run=f"{URL}/a/1/runs/4711", runs=f"{URL}/a/1/runs/"))
 
 
 def recipient(**changes: Any) -> Recipient:

@@ -8,13 +8,14 @@ import pytest
 
 from runbell.channels.registry import channel
 from runbell.core.because import Because
-from runbell.messages.examples import EXAMPLES
+from runbell.messages.compose import compose_digest
+from runbell.messages.examples import DIGEST, EXAMPLES
 from tests.fakes.slack.blocks import check_message
 from tests.mails import TRANSPORT, URL, reader, recipient
 
 FOLDER = Path(__file__).parent / "slack"
 NEWS = ("failed", "warned", "succeeded", "canceled", "killed", "lost", "no-results")
-CASES = [(name, language) for name in (*NEWS, "test") for language in ("en", "ru")]
+CASES = [(name, language) for name in (*NEWS, "test", "digest") for language in ("en", "ru")]
 SETTINGS_URL = f"{URL}/a/1/settings/notifications/slack"
 
 
@@ -25,8 +26,10 @@ def post(name: str, language: str) -> bytes:
             address="#data-alerts", because=Because("test_asked", {"by": "Ada"}), why_url="", settings_url=SETTINGS_URL, is_test=True
         )
     else:
-        to = recipient(address="#data-alerts", settings_url=SETTINGS_URL)
-    return slack.address(slack.render(EXAMPLES[name](language), reader(language), TRANSPORT), to, "12.0")
+        why = {"why_url": ""} if name == "digest" else {}
+        to = recipient(address="#data-alerts", settings_url=SETTINGS_URL, **why)
+    message = compose_digest(DIGEST, language) if name == "digest" else EXAMPLES[name](language)
+    return slack.address(slack.render(message, reader(language), TRANSPORT), to, "12.0")
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)

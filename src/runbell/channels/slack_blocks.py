@@ -13,7 +13,7 @@ from json import dumps
 from typing import Any
 
 from runbell.channels.base import Recipient
-from runbell.messages.message import Fact, Line, Message, Moment, Reader, Strong, Tone, Trouble
+from runbell.messages.message import Entry, Fact, Line, Message, Moment, Reader, Strong, Tone, Trouble
 from runbell.messages.safe import ELLIPSIS
 from runbell.messages.wording import local, piece_text, plain
 from runbell.messages.words import words_in
@@ -30,6 +30,7 @@ COLOURS = {
 # Slack: header 150, text 4,000, field 2,000, 10 fields, plain text 3,000, and some 13,200 over all blocks, which is not documented
 # (slackapi/bolt-js issue 2509). Lengths here are in UTF-16 units, the longest way to count characters.
 HEADER, TEXT, SENTENCE, FACTS, FACT, NAME, ERROR, TROUBLES, CLOSING, LABEL, URL = 150, 600, 1_000, 10, 300, 150, 600, 5_500, 600, 75, 3_000
+ENTRIES = 10_000
 LAST_SECOND = 4_102_444_800  # the year 2100
 _ACTIVE = re.compile(r"[*_~`:<>&|]")
 
@@ -59,7 +60,9 @@ def shared(message: Message, reader: Reader) -> Post:
         subject=message.subject,
         gist=plain(message.preheader or message.summary, reader),
         colour=COLOURS[message.tone],
-        blocks=_encoded([*_sentence(message.summary, reader), *_facts(message.facts, reader), *_troubles(message, reader)]),
+        blocks=_encoded(
+            [*_sentence(message.summary, reader), *_facts(message.facts, reader), *_troubles(message, reader), *_entries(message, reader)]
+        ),
         closing=_encoded(_closing(message, reader)),
         run_id=message.run_id,
         run_label=message.open_label,
@@ -163,6 +166,23 @@ def _trouble(trouble: Trouble, reader: Reader) -> Iterator[Json]:
             yield {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
     elif trouble.text:
         yield {"type": "rich_text_quote", "elements": list(_elements(trouble.text, reader))}
+
+
+def _entries(message: Message, reader: Reader) -> Iterator[Json]:
+    """Every run, whatever it takes: names are cut until all fit, and in the end the links go rather than a run."""
+    if not message.entries:
+        return
+    for name, has_link in ((NAME, True), (40, True), (16, True), (16, False)):
+        lines = [_entry(entry, reader.links.runs if has_link else "", name) for entry in message.entries]
+        if units(_json(lines).decode()) <= ENTRIES:
+            break
+    yield _rich([{"type": "rich_text_list", "style": "bullet", "elements": lines}])
+
+
+def _entry(entry: Entry, runs: str, name: int) -> Json:
+    title = cut(entry.title, name) or "—"
+    link = {"type": "link", "url": runs + entry.run_id, "text": title} if runs and entry.run_id else _text(title)
+    return _section([_text(f"{entry.word} ", bold=True), link, *_texts(f"  {entry.place}" if entry.place else "", name)])
 
 
 def _closing(message: Message, reader: Reader) -> Iterator[Json]:

@@ -1,6 +1,7 @@
 """Facts in, a message out: one function for each kind of news. Pure, and cheap enough for the transaction that stores the run."""
 
-from runbell.messages.facts import InvitationFacts, RunFacts, StepFacts
+from runbell.messages.digests import compose_digest
+from runbell.messages.facts import DigestFacts, DigestRun, InvitationFacts, RunFacts, StepFacts
 from runbell.messages.history import bars, history
 from runbell.messages.invitations import compose_invitation
 from runbell.messages.labels import TONES, TOOLS, category_word, headline
@@ -13,10 +14,13 @@ from runbell.messages.summary import summary, took
 from runbell.messages.words import Words, words_in
 
 __all__ = [
+    "DigestFacts",
+    "DigestRun",
     "InvitationFacts",
     "RunFacts",
     "StepFacts",
     "compose_confirmation",
+    "compose_digest",
     "compose_invitation",
     "compose_notice",
     "compose_run",

@@ -8,7 +8,18 @@ from runbell.core.because import Because
 from runbell.core.permissions import Role
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
 from runbell.messages.compose import compose_confirmation, compose_invitation, compose_notice, compose_run, compose_test
-from runbell.messages.facts import ConfirmationFacts, InvitationFacts, Notice, NoticeFacts, PastRun, RunFacts, StepFacts, TestFacts
+from runbell.messages.facts import (
+    ConfirmationFacts,
+    DigestFacts,
+    DigestRun,
+    InvitationFacts,
+    Notice,
+    NoticeFacts,
+    PastRun,
+    RunFacts,
+    StepFacts,
+    TestFacts,
+)
 from runbell.messages.message import Message
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -262,6 +273,25 @@ INVITATION = InvitationFacts(
     invited_by="Ada Lindqvist",
     role=Role.DEVELOPER,
     expires_at=NIGHT + timedelta(days=7),
+)
+
+DIGEST = DigestFacts(
+    account="Acme Retail",
+    account_id="1",
+    runs=tuple(
+        DigestRun(outcome=outcome, job=job, environment=environment, run_id=str(number))
+        for number, (outcome, job, environment) in enumerate(
+            (
+                (OK, "hourly orders", "Production"),
+                (FAILED, "nightly build", "Production"),
+                (WARNED, "finance <close> & *audit*", "Production"),
+                (OK, "hourly orders", "Staging"),
+                (STOPPED, "backfill", "Staging"),
+                (FAILED, "marketing marts", "Production"),
+            ),
+            start=4201,
+        )
+    ),
 )
 
 RUNS: Mapping[Outcome, RunFacts] = {OK: SUCCEEDED_RUN, WARNED: WARNED_RUN, FAILED: FAILED_RUN, STOPPED: CANCELED_RUN}

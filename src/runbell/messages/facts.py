@@ -101,6 +101,23 @@ class ConfirmationFacts:
     account_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestRun:
+    outcome: Outcome
+    job: str
+    environment: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestFacts:
+    """Runs that are told together, oldest first; at least one."""
+
+    account: str
+    runs: tuple[DigestRun, ...]
+    account_id: str = ""
+
+
 class Notice(StrEnum):
     DELIVERY_DIED = "delivery_died"
     ADDRESS_REFUSED = "address_refused"

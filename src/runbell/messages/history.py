@@ -29,13 +29,13 @@ def history(facts: RunFacts, words: Words) -> Line:
     last = [outcome for outcome, _ in facts.history[-MAX_BARS:]]
     if len(last) < 2:
         return (words.say("This is its first run."),) if last else ()
-    counts = ", ".join(_count(outcome, n, words) for outcome in Outcome if (n := last.count(outcome)))
+    counts = ", ".join(count_of_runs(outcome, n, words) for outcome in Outcome if (n := last.count(outcome)))
     line: Line = (words.count("Last {n} run: {counts}.", "Last {n} runs: {counts}.", len(last), counts=counts),)
     trouble = _trouble(facts, words)
     return (*line, " ", *trouble) if trouble else line
 
 
-def _count(outcome: Outcome, n: int, words: Words) -> str:
+def count_of_runs(outcome: Outcome, n: int, words: Words) -> str:
     match outcome:
         case Outcome.SUCCEEDED:
             return words.count_of("runs", "{n} succeeded", "{n} succeeded", n)

@@ -88,6 +88,17 @@ class StepLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of a digest, on one line."""
+
+    tone: Tone
+    word: str
+    title: str
+    place: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """One of the last runs, oldest first. `height` from 0 to 1; a half is the usual duration."""
 
@@ -122,6 +133,7 @@ class Message:
     steps_title: str = ""
     steps: tuple[StepLine, ...] = ()
     steps_more: str = ""
+    entries: tuple[Entry, ...] = ()
     bars: tuple[Bar, ...] = ()
     history: Line = ()
     ended_at: datetime | None = None
@@ -145,6 +157,7 @@ class Message:
             troubles=tuple(_trouble(node) for node in _list(stored, "troubles")),
             remarks=tuple(str(remark) for remark in stored.get("remarks") or ()),
             steps=tuple(_step(step) for step in _list(stored, "steps")),
+            entries=tuple(_entry(entry) for entry in _list(stored, "entries")),
             bars=tuple(Bar(_tone(bar.get("tone")), float(bar.get("height") or 0)) for bar in _list(stored, "bars")),
             ended_at=_moment(stored.get("ended_at")),
             is_test=bool(stored.get("is_test")),
@@ -199,6 +212,11 @@ def _trouble(stored: Mapping[str, Any]) -> Trouble:
     return Trouble(_tone(stored.get("tone")), word, name, kind, _line(stored.get("text")))
 
 
+def _entry(stored: Mapping[str, Any]) -> Entry:
+    word, title, place, run_id = (_text(stored, part) for part in ("word", "title", "place", "run_id"))
+    return Entry(_tone(stored.get("tone")), word, title, place, run_id)
+
+
 def _step(stored: Mapping[str, Any]) -> StepLine:
     took = _piece(stored.get("took"))
     word, command, detail = (_text(stored, part) for part in ("word", "command", "detail"))
@@ -232,9 +250,10 @@ def _piece(stored: Any) -> Piece | None:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a message leads. Absolute URLs; `run` is empty when the message is about no run."""
+    """Where a message leads. Absolute URLs; `run` is empty when the message is about no run. `runs`: what a run's id is put behind."""
 
     run: str = ""
+    runs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

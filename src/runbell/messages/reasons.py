@@ -129,6 +129,11 @@ SENTENCES: dict[str, Sentence] = {
     "answer_lost": lambda words, params: _last(
         words, words.say("Given up because the answer was lost twice; the message may have arrived, even twice."), params
     ),
+    "waited_together": lambda words, params: words.count(
+        "Told together: {n} message was waiting.",
+        "Told together: {n} messages were waiting.",
+        int(params.get("n") or 0),
+    ),
     # core.outcomes
     "interrupted": lambda words, params: words.say("Interrupted by {signal}.", signal=signal_name(params.get("signal"))),
     "claimed": lambda words, _: words.say("Whoever reported it said that it ended like this."),

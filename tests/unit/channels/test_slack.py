@@ -22,9 +22,9 @@ from runbell.core.because import Because
 from runbell.core.deliveries import Dead, Ends, Retry, Sent, Verdict
 from runbell.core.fields import BadField
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
-from runbell.messages.compose import compose_run
+from runbell.messages.compose import compose_digest, compose_run
 from runbell.messages.examples import EXAMPLES, FAILED_RUN
-from runbell.messages.facts import RunFacts, StepFacts
+from runbell.messages.facts import DigestFacts, DigestRun, RunFacts, StepFacts
 from runbell.messages.message import Fact, Message, Moment, Tone, Trouble
 from tests.fakes.http_server import Reply, ScriptedHttp
 from tests.fakes.slack import FakeSlack
@@ -114,6 +114,23 @@ def _links(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _links(one)
+
+
+@given(names=st.lists(st.tuples(st.sampled_from(Outcome), texts, texts), min_size=1, max_size=30), language=st.sampled_from(["en", "ru"]))
+def test_a_digest_names_and_links_every_run(names: list[tuple[Outcome, str, str]], language: str) -> None:
+    told = [DigestRun(outcome=ended, job=job, environment=place, run_id=str(n)) for n, (ended, job, place) in enumerate(names)]
+    message = compose_digest(DigestFacts(account="Acme", runs=tuple(told)), language)
+    said = posted(message, why_url="")
+    check_message(json.loads(json.dumps(said)))
+    assert units(json.dumps([said["blocks"], said["attachments"]], ensure_ascii=False)) <= 13_200
+    links = list(_links(said["attachments"]))
+    assert [links.count(f"{URL}/a/1/runs/{run.run_id}") for run in told] == [1] * len(told)
+
+
+def test_where_even_short_names_are_too_long_the_links_go_and_no_run_does() -> None:
+    told = tuple(DigestRun(outcome=Outcome.FAILED, job=f"job {n}", environment="Production", run_id="9" * 400) for n in range(30))
+    said = posted(compose_digest(DigestFacts(account="Acme", runs=told), "en"), why_url="")
+    assert [f"job {n}" for n in range(30)] == [text for _, text in everything(said["attachments"]) if text.startswith("job ")]
 
 
 @given(

@@ -91,6 +91,35 @@ def claim(lanes: Mapping[str, int], *, now: datetime, lease_until: datetime) -> 
     return claimed
 
 
+def lines(lanes: Iterable[str], destinations: Sequence[int], token: str) -> dict[int, list[int]]:
+    """What waits to tell of a run, by destination, oldest first: claimed by `token`, or by nobody, and then locked."""
+    lanes = sorted(lanes)
+    sql = f"""
+        SELECT destination_id, id FROM runbell_delivery
+        WHERE lane IN ({_marks(lanes)}) AND {PENDING_SQL} AND purpose = 'run' AND destination_id IN ({_marks(destinations)})
+            AND (state <> 'sending' OR claim = %s)
+            AND NOT EXISTS (SELECT 1 FROM runbell_attempt a WHERE a.delivery_id = runbell_delivery.id AND a.verdict = 'lost')
+        ORDER BY created_at, id {"FOR UPDATE SKIP LOCKED" if _is_postgres() else ""}"""
+    found: dict[int, list[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*lanes, *destinations, token])
+        for destination, delivery in cursor.fetchall():
+            found.setdefault(destination, []).append(delivery)
+    return found
+
+
+def fold(deliveries: Mapping[int, Sequence[int]], *, now: datetime) -> None:
+    """Ends what is told within a digest, by the digest's id. What `lines` found, in the same transaction."""
+    pairs = [(told, digest) for digest, found in deliveries.items() for told in found]
+    cast = "(%s::bigint, %s::bigint)" if _is_postgres() else "(%s, %s)"
+    sql = f"""
+        WITH told(id, digest) AS (VALUES {", ".join([cast] * len(pairs))})
+        UPDATE runbell_delivery SET state = 'folded', folded_into_id = told.digest, claim = '', last_because = NULL, settled_at = %s
+        FROM told WHERE runbell_delivery.id = told.id"""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*(value for pair in pairs for value in pair), _stored(now)])
+
+
 def settle(moves: Sequence[Move]) -> set[int]:
     """Moves what is still held by its claim; returns those ids. A lease that ran out and was claimed anew is left alone."""
     if not moves:

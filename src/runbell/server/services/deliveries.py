@@ -21,6 +21,7 @@ from runbell.server.db.models import Attempt, Delivery
 from runbell.server.db.models.deliveries import LOST, Purpose
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.bounces import Ending, judge
+from runbell.server.services.digests import fold
 from runbell.server.services.mailbox import MailboxConnection
 from runbell.server.services.pacing import hold, let_go, take_turns
 from runbell.server.services.parcels import Parcel, load_parcels, transport
@@ -63,7 +64,9 @@ def turn(
         return _turn((), due)
     parcels = load_parcels(outbox.claim(lanes, now=now, lease_until=lease_until), now=now)
     dropped = [_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in parcels if parcel.suppressed]
-    ready, later = take_turns([parcel for parcel in parcels if not parcel.suppressed], now=now, lease_until=lease_until)
+    live = [parcel for parcel in parcels if not parcel.suppressed]
+    folded = fold(live, now=now)
+    ready, later = take_turns([parcel for parcel in live if parcel.id not in folded], now=now, lease_until=lease_until)
     outbox.settle([*dropped, *(_put_back(parcel, later[parcel.id]) for parcel in parcels if parcel.id in later)])
     return _turn(ready, outbox.next_due())
 

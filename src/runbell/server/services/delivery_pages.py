@@ -22,10 +22,10 @@ from runbell.server.services.decisions import IN_DESTINATION, address_of
 PAGE = 50
 DAY = timedelta(hours=24)
 GROUPS: Mapping[str, tuple[DeliveryState, ...]] = {
-    "sent": (DeliveryState.SENT,),
+    "sent": (DeliveryState.SENT, DeliveryState.FOLDED),
     "trying": PENDING,
     "dead": (DeliveryState.DEAD,),
-    "unsent": (DeliveryState.SUPPRESSED, DeliveryState.FOLDED),
+    "unsent": (DeliveryState.SUPPRESSED,),
 }
 """The filter's words, and the states each holds."""
 
@@ -41,7 +41,7 @@ class Try:
 @dataclass(frozen=True, slots=True)
 class DeliveryLine:
     """`job` and `run_id` are empty for what is about no run. `after`: seconds from queued to settled. `may_be_twice`: sent after a
-    lost answer.
+    lost answer. `folded_into`: the digest that tells it.
     """
 
     id: int
@@ -59,6 +59,7 @@ class DeliveryLine:
     because: Because | None
     last: Because | None
     may_be_twice: bool = False
+    folded_into: int | None = None
     tries: tuple[Try, ...] = ()
 
 
@@ -166,6 +167,7 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         because=_because(row.because),
         last=_because(row.last_because),
         may_be_twice=getattr(row, "may_be_twice", False),
+        folded_into=row.folded_into_id,
         tries=tries,
     )
 

@@ -47,6 +47,7 @@ class Parcel:
     purpose: str = ""
     destination_id: int | None = None
     has_trouble: bool = False
+    free_at: datetime | None = None  # when its destination can take a message again, as far as it was seen
     kind: str = "email"
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     payload: bytes | None = None
@@ -160,6 +161,7 @@ def _parcel(bare: Parcel, delivery: Claimed, destination: Destination | None, me
     return replace(
         bare,
         destination_id=destination.pk,
+        free_at=max(filter(None, (destination.next_at, destination.held_until)), default=None),
         has_trouble=destination.refusals > 0 or destination.trouble_told_at is not None,
         kind=destination.kind,
         settings={**destination.settings, "address": address_of(destination)},
@@ -191,7 +193,8 @@ def reader_of(delivery: Claimed, destination: Destination, language: str) -> Rea
     member = destination.member
     zone = destination.zone or (member.user.zone if member else destination.account.zone)
     run_url = f"{_account_url(delivery)}/runs/{delivery.run_id}" if delivery.run_id else ""
-    return Reader(language, zone, Links(run=run_url))
+    runs_url = f"{_account_url(delivery)}/runs/" if delivery.purpose == Purpose.DIGEST else ""
+    return Reader(language, zone, Links(run=run_url, runs=runs_url))
 
 
 def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:

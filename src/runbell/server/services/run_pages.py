@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runbell.core.because import Because
-from runbell.core.deliveries import PENDING
+from runbell.core.deliveries import PENDING, DeliveryState
 from runbell.core.permissions import Action
 from runbell.core.runs import NodeStatus, Outcome
 from runbell.messages.compose import compose_run
@@ -29,7 +29,10 @@ class BrokenNode:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """`delivery_state` and `last` (what the last try ran into) for those who were told. `may_be_twice`: sent after a lost answer."""
+    """`delivery_state` and `last` (what the last try ran into) for those who were told. `may_be_twice`: sent after a lost answer.
+
+    Of what was told within a digest, `delivery_id` and `last` are the digest's, and so is the state until the digest has gone out.
+    """
 
     address: str
     because: Because
@@ -121,7 +124,7 @@ def _nodes(run: Run) -> Iterable[BrokenNode]:
 
 
 def _receipts(run: Run) -> tuple[list[ReceiptLine], list[ReceiptLine]]:
-    found = Delivery.objects.filter(run=run, purpose="run").annotate(may_be_twice=may_be_twice())
+    found = Delivery.objects.filter(run=run, purpose="run").select_related("folded_into").annotate(may_be_twice=may_be_twice())
     deliveries = {delivery.destination_id: delivery for delivery in found}
     receipts = (
         Receipt.objects.filter(run=run)
@@ -139,13 +142,15 @@ def _receipt(receipt: Receipt, delivery: Delivery | None) -> ReceiptLine:
     address, because = address_of(receipt.destination), Because.from_json(receipt.because)
     if delivery is None:
         return ReceiptLine(address, because)
+    told = delivery.folded_into or delivery
+    is_in_digest = told is not delivery and told.state == DeliveryState.SENT
     return ReceiptLine(
         address,
         because,
-        at=delivery.settled_at or delivery.created_at,
-        delivery_id=delivery.pk,
-        delivery_state=delivery.state,
-        last=Because.from_json(delivery.last_because) if delivery.last_because else None,
+        at=told.settled_at or told.created_at,
+        delivery_id=told.pk,
+        delivery_state=delivery.state if is_in_digest else told.state,
+        last=Because.from_json(told.last_because) if told.last_because else None,
         may_be_twice=getattr(delivery, "may_be_twice", False),
     )
 
