@@ -117,6 +117,7 @@ class Shop:
         self.slack = demo_slack.start(SERVER / "python", port, f"{self.url}/integrations/slack/events")
         self.stack.callback(demo_slack.end, self.slack, stop)
         self.server_env |= self.slack.settings
+        say(f"Beside it: a fake Slack, on this machine alone: {self.slack.url}")
 
     def open(self) -> None:
         say("Starting runbell serve, on SQLite and with its built-in mailbox.")

@@ -7,7 +7,7 @@ from itertools import count
 from playwright.sync_api import Locator, Page, expect
 
 from runbell.core.permissions import Role
-from runbell.server.db.models import SlackChannel
+from runbell.server.db.models import SlackChannel, SlackLink
 from tests.browser.people import NAMES, People
 from tests.browser.steps import Steps
 from tests.browser.words import Say
@@ -83,6 +83,13 @@ class SlackSteps:
     def wait_for_channels(self) -> None:
         names = SlackChannel.objects.filter(workspace__team_id=self.team.id, name="shop-ops")
         wait_until(lambda: self.people.desk.do(names.exists), "the list of Slack channels")
+
+    def wait_for_the_end(self) -> None:
+        """Of this person's link: what Slack tells is looked into by the worker."""
+        links = SlackLink.objects.filter(
+            workspace__team_id=self.team.id, member=self.people.acme.members[self.role], ended_at__isnull=False
+        )
+        wait_until(lambda: self.people.desk.do(links.exists), "the end of a link")
 
     @property
     def unlink_icon(self) -> Locator:

@@ -16,6 +16,8 @@ from tests.browser.words import words
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.world import Workspace
 
+WAY_OUT = {"en": "Another admin can take over by saving", "ru": "Другой администратор может принять этот канал Slack, сохранив"}
+
 
 @pytest.fixture
 def team(slack: FakeSlack) -> Workspace:
@@ -239,13 +241,17 @@ def test_another_admin_takes_a_channel_over(two_admins: tuple[SlackSteps, SlackS
     assert sorted(told(dana, "data-alerts")) == sorted([[failed], [succeeded]])
 
 
-def test_who_loses_their_rights_in_slack_is_told_the_way_out(two_admins: tuple[SlackSteps, SlackSteps], people: People) -> None:
+def test_who_loses_their_rights_in_slack_is_told_the_way_out(
+    two_admins: tuple[SlackSteps, SlackSteps], people: People, language: str
+) -> None:
     ada, dana = two_admins
     ada.slack.demote(ada.team.person("ada"))
+    ada.wait_for_the_end()
     ada.open()
     ada.pick_channel("data-alerts")
     alert = ada.page.get_by_role("alert")
-    expect(alert).to_contain_text(ada.say("Another admin can take over by saving this Slack channel's settings."))
+    expect(alert).to_contain_text(ada.say("Nothing is sent to %(address)s").replace("%(address)s", "#data-alerts"))
+    expect(alert).to_contain_text(WAY_OUT[language])
     run = people.report(Outcome.FAILED)
     assert (told(ada, "data-alerts"), told(dana, "shop-ops")) == ([], [[run]])
     dana.open()
