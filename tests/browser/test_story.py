@@ -69,3 +69,32 @@ def test_stale_sources_are_warned_of(page_as: PageAs, people: People, jobs: Jobs
     steps.choose("freshness", Outcome.WARNED)
     assert jobs.run("freshness", "Production", "freshness_warn") == 0
     assert people.mails("dana") == ["freshness warned"]
+
+
+def test_from_an_invitation_to_the_first_choice(page_as: PageAs, people: People) -> None:
+    """Ada invites by mail; Grace opens the link, sets a password and chooses what she wants to hear about."""
+    grace = people.address("grace")
+    people.job("nightly")
+    ada = page_as(Role.ACCOUNT_ADMIN)
+    ada.goto(people.path("settings/members"))
+    ada.get_by_label("Invite by e-mail").fill(grace)
+    ada.get_by_role("button", name="Send invitation").click()
+    expect(ada.get_by_role("table", name="Members")).to_contain_text(grace)
+    people.wait_for_mail()
+    ada.get_by_role("link", name="Mailbox", exact=True).click()
+    ada.locator(".mails").get_by_role("link", name=grace).click()
+    ada.get_by_role("link", name="Text", exact=True).click()
+    link = ada.get_by_role("link", name="/join/").get_attribute("href")
+
+    page = page_as(None)
+    page.goto(link or "")
+    page.get_by_label("Your name").fill("Grace Hopper")
+    page.get_by_label("Choose a password").fill("nine lives and a moth")
+    page.get_by_role("button", name="Join").click()
+    expect(page.locator("header.top")).to_be_visible()
+    steps = Steps(page, words("en"))
+    steps.open(people.path())
+    steps.choose("nightly", Outcome.FAILED)
+    people.report(Outcome.FAILED)
+    assert people.mails("grace") == ["nightly failed"]
+    assert people.mails("ada") == []

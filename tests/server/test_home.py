@@ -1,5 +1,6 @@
 """The home page: what it says of all jobs, what it shows of many, who is not heard, and that it is followed cheaply."""
 
+import gzip
 import re
 from datetime import timedelta
 
@@ -116,6 +117,38 @@ class TestMany:
         client.get(f"/a/{shop.account.pk}/")
         with django_assert_max_num_queries(16):
             client.get(f"/a/{shop.account.pk}/")
+
+
+class TestThousands:
+    def test_five_thousand_jobs_cost_what_five_hundred_do(self, shop: Acme, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+        """500 lines with 30 runs each are drawn, trouble is above them, and the rest is a click or a search away."""
+        names = (f"job {n:05}" for n in range(5_000))
+        places = (Job(account=shop.account, environment=shop.job.environment, name=name, created_at=NOW) for name in names)
+        start, jobs = timezone.now() - timedelta(hours=1), Job.objects.bulk_create(places)
+        runs = (
+            (job, start - timedelta(hours=n), timedelta(seconds=30 + (job.pk * 37 + n * 61) % 600)) for n in range(30) for job in jobs[:500]
+        )
+        Run.objects.bulk_create(
+            Run(
+                account=shop.account,
+                job=job,
+                state="finished",
+                outcome=("succeeded", "succeeded", "warned", "failed")[(job.pk + at.hour) % 4],
+                started_at=at,
+                finished_at=at + took,
+                received_at=at + took,
+            )
+            for job, at, took in runs
+        )
+        client = sign_in(shop)
+        client.get(f"/a/{shop.account.pk}/")
+        with django_assert_max_num_queries(16):
+            answer = client.get(f"/a/{shop.account.pk}/", headers={"Accept-Encoding": "gzip"})
+        assert answer["Content-Encoding"] == "gzip"
+        assert len(answer.content) < 150_000
+        page = gzip.decompress(answer.content).decode()
+        assert len(listed(page)) == home_pages.LIMIT
+        assert "Show all 5001 jobs" in page.replace(",", "")
 
 
 class TestNobodyHears:

@@ -232,7 +232,7 @@ class TestJoining:
         link = path(invite(shop, role=Role.VIEWER))
         page = client.get(link, headers={"accept-language": "en"})
         assert '<h1 id="title">Join Acme</h1>' in page.content.decode()
-        assert page["Referrer-Policy"] == "no-referrer"
+        assert page["Referrer-Policy"] == "same-origin"
         assert "no-store" in page["Cache-Control"]
         answer = client.post(link, {"name": " Grace Hopper ", "password": "a good long one"})
         assert answer["Location"] == f"/a/{shop.account.pk}/"

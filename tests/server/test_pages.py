@@ -324,7 +324,7 @@ class TestUnsubscribe:
         rule = shop.rule(shop.destination())
         page = client.get(unsubscribe_path(rule.destination))
         assert "Nothing has changed yet" in page.content.decode()
-        assert page["Referrer-Policy"] == "no-referrer"
+        assert page["Referrer-Policy"] == "same-origin"
         assert Rule.objects.count() == 1
 
     def test_one_click_takes_everything_of_this_address_and_nothing_else(self, shop: Acme) -> None:

@@ -87,6 +87,8 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME, LANGUAGE_COOKIE_NAME = "runbell_session", "runbell_csrf", "runbell_language"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+# No other site hears of the secrets in our links. "no-referrer" would be no safer and has browsers send forms with "Origin: null"
+# (https://fetch.spec.whatwg.org/#append-a-request-origin-header), which are then taken for forged.
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "runbell.server.web.edge.forged"

@@ -33,7 +33,6 @@ def _link(view: LinkView) -> LinkView:
         except NotThere:
             response = render(request, "runbell/join_closed.html", {"status": "unknown"}, status=404)
         add_never_cache_headers(response)
-        response["Referrer-Policy"] = "no-referrer"
         return response
 
     return door

@@ -106,6 +106,4 @@ def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
         new = email_change.address_of(request.user, token)
     except email_change.Void:
         return render(request, "runbell/email_void.html", status=404)
-    response = render(request, "runbell/email_confirm.html", {"new": new})
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    return render(request, "runbell/email_confirm.html", {"new": new})

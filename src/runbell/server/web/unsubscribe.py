@@ -32,7 +32,6 @@ def link_page(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Call
         except TooMany:
             return render(request, "runbell/unsubscribe_wait.html", status=429)
         add_never_cache_headers(response)
-        response["Referrer-Policy"] = "no-referrer"
         return response
 
     return door
