@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test browser test-pg e2e faults bench demo run docs locale pictures clean
+.PHONY: setup fmt check test browser test-pg e2e faults slack bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -72,6 +72,10 @@ e2e: setup .venv-dbt/.ready ## Tests with real processes.
 
 faults: setup ## The kill test in full: 500 reports, kill -9 of server and worker between them.
 	RUNBELL_TEST_KILL_REPORTS=500 $(RUN)/pytest -n 0 -s tests/e2e/test_kill.py
+
+slack: setup ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
+	RUNBELL_TEST_SLACK_SIZE=20x50 $(RUN)/pytest -n 0 -s tests/e2e/test_slack_flow.py
+	$(RUN)/pytest -n 2 tests/unit tests/golden tests/contract tests/server -k "slack or pacing or digest"
 
 bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
 	$(RUN)/python -m bench.run
