@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -81,6 +82,19 @@ class TestDaily:
         assert len(slack.called("users.info")) == before
         slack_checks.run_due(now + slack_checks.LEASE)  # that worker died
         assert len(slack.called("users.info")) == before + 1
+
+    def test_what_an_event_asks_for_during_a_check_is_looked_at_next(
+        self, monkeypatch: pytest.MonkeyPatch, slack: FakeSlack, alerts: Destination
+    ) -> None:
+        now, look = tomorrow(), slack_checks._person
+
+        def look_and_hear(*args: Any) -> Any:
+            SlackWorkspace.objects.update(check_at=now)
+            return look(*args)
+
+        monkeypatch.setattr(slack_checks, "_person", look_and_hear)
+        assert slack_checks.run_due(now) == now
+        assert team().checked_at == now
 
     def test_demoted_in_slack(self, shop: Acme, slack: FakeSlack, alerts: Destination, bob: Member) -> None:
         late = waiting(alerts)

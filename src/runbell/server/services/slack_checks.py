@@ -149,9 +149,9 @@ def _keep(
     if row.token != workspace.token:
         return
     row.name, row.url = (identity.team_name or row.name)[:200], identity.url[:300]
-    row.check_at = next_check(row.token_expires_at, now=now)
-    if row.token_expires_at and row.token_expires_at <= now + RENEW_BEFORE:
-        row.check_at = now + AGAIN
+    if row.check_at == workspace.check_at:  # else an event asked for another look while this one was under way
+        is_short = row.token_expires_at and row.token_expires_at <= now + RENEW_BEFORE
+        row.check_at = now + AGAIN if is_short else next_check(row.token_expires_at, now=now)
     workspace_works(row, now=now)
     row.save()
     for link in links:
