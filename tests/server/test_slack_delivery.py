@@ -20,6 +20,7 @@ from tests.server.slack_shop import channel, configured, link, second_admin, wor
 from tests.server.test_bounces import work
 from tests.server.test_pages import make_run
 
+JUST_NOW = 0.026  # hours: time is scaled here, and nothing may be too old
 UNLINKED = Because("slack_unlinked", {"who": "Ada", "at": NOW.isoformat()}).to_json()
 
 
@@ -48,7 +49,7 @@ def told(shop: Acme, slack: FakeSlack, name: str = "data-alerts") -> Destination
 
 def fails(shop: Acme) -> list[tuple[str, str]]:
     """What became of the deliveries of one more failed run."""
-    run = make_run(shop)
+    run = make_run(shop, ago=JUST_NOW)
     work()
     rows = Delivery.objects.filter(run=run, purpose="run").order_by("pk")
     return [(row.state, (row.last_because or {}).get("code", "")) for row in rows]
@@ -92,7 +93,7 @@ def test_who_is_silent_hears_nothing_and_both_ways_to_ask_agree(
 
 def test_what_waits_when_the_link_ends_is_not_sent(shop: Acme, slack: FakeSlack) -> None:
     destination = told(shop, slack)
-    make_run(shop)
+    make_run(shop, ago=JUST_NOW)
     assert destination.link
     type(destination.link).objects.update(ended_at=NOW, ended_because=UNLINKED)
     work()
@@ -103,7 +104,7 @@ def test_what_waits_when_the_link_ends_is_not_sent(shop: Acme, slack: FakeSlack)
 
 def test_a_token_is_in_the_parcel_and_in_no_repr_of_it(shop: Acme, slack: FakeSlack) -> None:
     told(shop, slack)
-    make_run(shop)
+    make_run(shop, ago=JUST_NOW)
     [parcel] = load_parcels({Delivery.objects.get().pk: "claim"}, now=NOW)
     assert parcel.settings["token"].startswith("xoxb-")
     assert parcel.settings["token"] not in repr(parcel)
@@ -131,6 +132,34 @@ def test_one_word_about_the_slack_channel_silences_it_and_its_owner_is_told_once
     slack.acme.channel("data-alerts").is_archived = False
     lift(Actor(shop.admin), destination.pk, now=NOW)
     assert fails(shop) == [("sent", "")]
+
+
+def test_a_token_taken_back_silences_the_workspace_and_what_waits_there(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack)
+    told(shop, slack, "data-platform")
+    shop.rule(shop.destination(Role.VIEWER))
+    slack.uninstall(slack.acme)
+    make_run(shop, ago=JUST_NOW)
+    make_run(shop, ago=JUST_NOW)
+    work()
+    to_slack = Delivery.objects.filter(purpose="run", lane__startswith="slack")
+    assert set(to_slack.values_list("state", flat=True)) <= {"dead", "suppressed"}
+    assert {row.last_because["code"] for row in to_slack if row.last_because} == {"slack_account_inactive"}
+    assert set(Delivery.objects.filter(purpose="run", lane="email").values_list("state", flat=True)) == {"sent"}
+    team = SlackWorkspace.objects.get()
+    assert team.broken_because == Because("slack_account_inactive").to_json()
+    assert set(Destination.objects.filter(kind="slack").values_list("disabled_because", flat=True)) == {None}
+    assert fails(shop) == [("sent", "")]
+
+
+def test_a_token_that_ran_out_is_renewed_before_anything_is_called_broken(shop: Acme, slack: FakeSlack) -> None:
+    told(shop, slack)
+    SlackWorkspace.objects.update(refresh_token="xoxe-1-secret", check_at=None)
+    slack.refuse("token_expired", slack.acme.channel("data-alerts"), times=1)
+    assert fails(shop) == [("sent", "")]
+    team = SlackWorkspace.objects.get()
+    assert team.broken_because is None
+    assert team.check_at is not None
 
 
 def test_another_slack_channel_goes_on_while_one_is_refused(shop: Acme, slack: FakeSlack) -> None:

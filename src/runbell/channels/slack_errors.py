@@ -170,7 +170,7 @@ def verdict_of(trouble: SlackTrouble) -> Verdict:
         case TroubleKind.CHANNEL:
             return Dead(because, is_refusal=True, ends=Ends.DESTINATION)
         case TroubleKind.INSTALLATION if because.code == "slack_token_expired":
-            return Retry(because)  # with token rotation somebody renews it
+            return Retry(because, ends=Ends.INSTALLATION)  # with token rotation it is renewed
         case TroubleKind.INSTALLATION:
             return Dead(because, ends=Ends.INSTALLATION)
         case TroubleKind.REFUSED:

@@ -62,6 +62,7 @@ class Retry:
     is_transport: bool = False
     is_busy: bool = False
     is_lost: bool = False
+    ends: Ends = Ends.NOTHING  # until somebody renews it: a token that ran out
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,7 +319,7 @@ def test_what_each_word_does_to_the_message(word: str) -> None:
         (Reply(200, "<html>"), Retry(Because("slack_http", {"code": 200}), is_transport=True)),
         (Reply(hangs=True), Retry(Because("slack_no_answer"), is_lost=True)),
         (Reply(drops=True), Retry(Because("slack_no_answer"), is_lost=True)),
-        (Reply(body={"ok": False, "error": "token_expired"}), Retry(Because("slack_token_expired"))),
+        (Reply(body={"ok": False, "error": "token_expired"}), Retry(Because("slack_token_expired"), ends=Ends.INSTALLATION)),
         (Reply(body={"ok": False, "error": "fatal_error"}), Retry(Because("slack_fatal_error"), is_lost=True)),
         (Reply(body={"ok": False, "error": "internal_error"}), Retry(Because("slack_internal_error"))),
         (

@@ -14,6 +14,7 @@ from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import audit, notices
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import address_of
+from runbell.server.services.slack_links import workspace_broke
 
 EMAIL = "email"
 CHANGED = ("refusals", "disabled_because", "trouble_told_at", "updated_at")
@@ -35,6 +36,11 @@ class Ending:
     def is_news(self) -> bool:
         """Whether somebody waited for this message in vain. Who sent a test looks at it; a notice must not breed notices."""
         return self.state is DeliveryState.DEAD and self.purpose in (Purpose.RUN, Purpose.DIGEST)
+
+    @property
+    def breaks_workspace(self) -> bool:
+        """Whatever is sent with the same token meets the same: one piece of news for all."""
+        return isinstance(self.verdict, Retry | Dead) and self.verdict.ends is Ends.INSTALLATION
 
     @property
     def is_outage(self) -> bool:
@@ -65,6 +71,14 @@ def judge(endings: Sequence[Ending], *, now: datetime) -> None:
         _count(destination, own, now)
         _tell(destination, own, now)
     Destination.objects.bulk_update(destinations, CHANGED)
+    for workspace_id, because in _broken(endings, destinations).items():
+        workspace_broke(workspace_id, because, now=now)
+
+
+def _broken(endings: Sequence[Ending], destinations: Sequence[Destination]) -> dict[int, Because]:
+    workspaces = {destination.pk: destination.link.workspace_id for destination in destinations if destination.link}
+    ends = [ending for ending in endings if ending.breaks_workspace and ending.destination_id in workspaces]
+    return {workspaces[ending.destination_id]: ending.verdict.because for ending in ends if not isinstance(ending.verdict, Sent)}
 
 
 def _count(destination: Destination, endings: Sequence[Ending], now: datetime) -> None:
@@ -85,7 +99,7 @@ def _tell(destination: Destination, endings: Sequence[Ending], now: datetime) ->
     news = [ending for ending in endings if ending.is_news]
     for outage in [ending for ending in news if ending.is_outage][:1]:
         notices.tell_outage(destination.account, outage.because, now=now)
-    own = [ending for ending in news if not ending.is_outage]
+    own = [ending for ending in news if not (ending.is_outage or ending.breaks_workspace)]
     if own and not destination.trouble_told_at and isinstance(endings[-1].verdict, Dead | Retry):
         notices.tell_trouble(destination, own[0].delivery_id, now=now)
         destination.trouble_told_at = now

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
-from runbell.core.deliveries import PENDING, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.deliveries import PENDING, DeliveryState, Ends, NextStep, Retry, Sent, Verdict, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
@@ -146,8 +146,11 @@ def _attempt(result: Result) -> Attempt:
 def _ending(result: Result, move: outbox.Move) -> Ending | None:
     """None as long as it says nothing about the destination: the way of nearly every message."""
     parcel, verdict = result.parcel, result.verdict
+    if verdict is None or parcel.destination_id is None:
+        return None
     is_told = isinstance(verdict, Sent) and parcel.has_trouble
-    if verdict is None or parcel.destination_id is None or not (is_told or move.state is DeliveryState.DEAD):
+    is_over = isinstance(verdict, Retry) and verdict.ends is not Ends.NOTHING
+    if not (is_told or is_over or move.state is DeliveryState.DEAD):
         return None
     return Ending(parcel.destination_id, parcel.id, parcel.purpose, verdict, move.state, move.last_because, result.at)
 
