@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ PASSWORD = "correct horse battery 7"  # of the admin, ada@acme.test
 PATIENCE = 60.0  # seconds until something that should happen is given up
 QUIET, LOUD = "Quiet", "Production"  # environments: without and with a recipient
 LOG = "02:12:04  Completed with 1 error.\n" * 40
-MESSAGE = 'Database Error in model stg_payments\n  column "amount_minor" does not exist\n  LINE 12: amount_minor / 100 as amount'
+MESSAGE = 'Database Error in model stg_payments\n  column "amount_{}" does not exist\n  LINE 12: amount_{} / 100 as amount'
 
 
 def report(environment: str) -> dict[str, Any]:
-    """A failed run of one step, as small as most are."""
-    node = {"unique_id": "model.shop.stg_payments", "status": "error", "name": "stg_payments", "resource_type": "model", "message": MESSAGE}
-    times = {"started_at": "2026-01-24T02:00:00Z", "finished_at": "2026-01-24T02:12:04Z"}
-    counts = {"passed": 269, "failed": 1, "skipped": 213}
+    """A failed run of one step, as small as most are. It has just ended, and no two are alike: nothing can be worded once for all."""
+    message = MESSAGE.format(*[uuid.uuid4().hex[:5]] * 2)
+    node = {"unique_id": "model.shop.stg_payments", "status": "error", "name": "stg_payments", "resource_type": "model", "message": message}
+    finished = datetime.now(UTC) - timedelta(seconds=random.uniform(1, 60))
+    started = finished - timedelta(seconds=random.uniform(600, 900))
+    times = {"started_at": started.isoformat(), "finished_at": finished.isoformat()}
+    counts = {"passed": random.randint(200, 300), "failed": 1, "skipped": random.randint(200, 300)}
     return {
         "key": f"bench:{uuid.uuid4()}",
         "state": "finished",
