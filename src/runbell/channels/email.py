@@ -12,6 +12,7 @@ import email_validator
 from email_validator import EmailNotValidError, validate_email
 
 from runbell.channels.base import Field, Recipient, Transport
+from runbell.channels.email_blocks import html_blocks
 from runbell.channels.email_html import foot, html_body, note_line
 from runbell.channels.email_text import aligned, text_body, wrap
 from runbell.channels.mime import (
@@ -85,7 +86,7 @@ class EmailChannel:
             (
                 _shared_headers(message, transport).encode("ascii"),
                 part("text/plain", encode_body(text_body(message, reader))),
-                part("text/html", encode_body(html_body(message, reader))),
+                part("text/html", encode_body(html_body(message, reader), html_blocks(message))),
                 f"--{BOUNDARY}--\r\n".encode(),
             )
         )

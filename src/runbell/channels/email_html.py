@@ -5,19 +5,17 @@ what counts is inline and the style sheet holds only what they may do without.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from html import escape
 
 from runbell.channels.email_text import closing
 from runbell.channels.mime import slot
-from runbell.messages.message import Bar, Fact, Line, Message, Reader, StepLine, Strong, Tone, Trouble
+from runbell.messages.message import Fact, Line, Message, Reader, StepLine, Strong, Tone, Trouble
 from runbell.messages.wording import piece_text, plain, span
 from runbell.messages.words import words_in
 
 SANS = "-apple-system,BlinkMacSystemFont,'Segoe UI',Inter,Roboto,'Helvetica Neue',Arial,sans-serif"
 MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
-NOTES, FOOT = slot("htmlnotes"), slot("htmlfoot")
-BARS, BAR_HEIGHT = 30, 32
+NOTES, FOOT, STYLE, BARS = slot("htmlnotes"), slot("htmlfoot"), slot("style"), slot("bars")
 
 INK = {
     Tone.SUCCEEDED: ("c-ok", "#136842", "✓"),
@@ -26,36 +24,6 @@ INK = {
     Tone.CANCELLED: ("c-stop", "#5A5966", "–"),
     Tone.NOTICE: ("c-note", "#304CB5", "i"),
 }
-
-STYLE = """
-  :root { color-scheme: light dark; supported-color-schemes: light dark; }
-  a { color: #304CB5; }
-  @media (max-width: 520px) {
-    .pad { padding-left: 20px !important; padding-right: 20px !important; }
-    .outer { padding: 0 !important; }
-    .card { border-radius: 0 !important; border-left: 0 !important; border-right: 0 !important; }
-    .bars td { padding-right: 1px !important; }
-  }
-  @media (max-width: 380px) {
-    .step { display: block !important; position: relative !important; padding-bottom: 10px !important; }
-    .step td { display: block !important; width: auto !important; padding: 0 !important; }
-    .step .last { position: absolute !important; top: 0 !important; right: 0 !important; }
-    .bar { width: 7px !important; }
-    .bar-stop { width: 5px !important; }
-  }
-  @media (prefers-color-scheme: dark) {
-    body, .outer { background: #101117 !important; }
-    .card { background: #181A21 !important; border-right-color: #2B2D36 !important; border-bottom-color: #2B2D36 !important; border-left-color: #2B2D36 !important; }
-    .ink, .ink strong { color: #ECEBE8 !important; }
-    .t2 { color: #B6B4AF !important; }
-    .t3 { color: #989AA2 !important; }
-    .box { background: #101117 !important; border-top-color: #2B2D36 !important; border-right-color: #2B2D36 !important; border-bottom-color: #2B2D36 !important; color: #ECEBE8 !important; }
-    .rule { border-color: #2B2D36 !important; }
-    .ink .c-fail { color: #FB8D85 !important; } .ink .c-warn { color: #F0BE67 !important; } .ink .c-ok { color: #7DD3A3 !important; } .ink .c-stop { color: #B4B2C0 !important; }
-    .r-none { background: #3D404A !important; } .r-track { background: #552826 !important; } .r-fail { background: #F05751 !important; } .r-warn { background: #E8A63D !important; }
-    a { color: #9AB5FB; } .foot a { color: #B6B4AF !important; }
-  }
-"""
 
 
 def html_body(message: Message, reader: Reader) -> str:
@@ -71,7 +39,8 @@ def html_body(message: Message, reader: Reader) -> str:
 <meta name="supported-color-schemes" content="light dark">
 <meta name="format-detection" content="telephone=no,date=no,address=no,email=no">
 <title>{subject}</title>
-<style>{STYLE}</style>
+<style>
+{STYLE}</style>
 </head>
 <body style="margin:0;padding:0;background:#FAF9F6;-webkit-text-size-adjust:100%">
 <div style="display:none;max-height:0;overflow:hidden;mso-hide:all">{esc(plain(message.preheader or message.summary, reader))}</div>
@@ -198,37 +167,7 @@ def _history(message: Message, reader: Reader) -> str:
     if not message.history:
         return '<tr><td style="height:26px;line-height:26px;font-size:1px">&nbsp;</td></tr>'
     said = f'<p class="t3" style="margin:8px 0 0;font-size:13px;line-height:18px;color:#666871">{_rich(message.history, reader)}</p>'
-    return f'<tr><td class="pad bars" style="padding:16px 32px 26px">\n{_bars(message.bars) if len(message.bars) > 1 else ""}{said}\n</td></tr>'
-
-
-def _bars(bars: tuple[Bar, ...]) -> str:
-    """Thirty cells; the newest run stands at the right. The sentence below says the same, so readers aloud skip them."""
-    drawn = [_block("r-none", 2, "#D0CDC8")] * (BARS - len(bars)) + [_bar(bar) for bar in bars[-BARS:]]
-    cells = "\n".join(f'<td width="10" height="{BAR_HEIGHT}" valign="bottom" style="padding:0 2px 0 0">{bar}</td>' for bar in drawn)
-    return f'<table role="presentation" cellpadding="0" cellspacing="0" border="0" aria-hidden="true"><tr>{cells}</tr></table>\n'
-
-
-@lru_cache(maxsize=1024)
-def _bar(bar: Bar) -> str:
-    """Solid, capped, on a full-height ground, or hollow: the shape tells the outcome without its colour."""
-    height = max(round(bar.height * BAR_HEIGHT), 2)
-    match bar.tone:
-        case Tone.WARNED:
-            gap = '<div style="height:2px;line-height:2px;font-size:1px">&nbsp;</div>'
-            return _block("r-warn", 3, "#C07600") + gap + _block("r-warn", max(height - 5, 1), "#C07600")
-        case Tone.FAILED:
-            ground = _block("r-track", BAR_HEIGHT - height, "#FFD5D0") if height < BAR_HEIGHT else ""
-            return ground + _block("r-fail", height, "#D9302E")
-        case Tone.CANCELLED:
-            inner = max(height - 2, 2)
-            return f'<div class="bar-stop" style="width:6px;height:{inner}px;line-height:{inner}px;font-size:1px;border:1px solid #7C7A8B">&nbsp;</div>'
-        case _:
-            return _block("r-ok", height, "#569471")
-
-
-def _block(name: str, height: int, colour: str) -> str:
-    style = f"width:8px;height:{height}px;line-height:{height}px;font-size:1px;mso-line-height-rule:exactly;background:{colour}"
-    return f'<div class="bar {name}" style="{style}">&nbsp;</div>'
+    return f'<tr><td class="pad bars" style="padding:16px 32px 26px">\n{BARS if len(message.bars) > 1 else ""}{said}\n</td></tr>'
 
 
 def _rich(line: Line, reader: Reader) -> str:

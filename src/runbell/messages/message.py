@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Tone(StrEnum):
@@ -98,9 +98,8 @@ class Entry:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One of the last runs, oldest first. `height` from 0 to 1; a half is the usual duration."""
+class Bar(NamedTuple):
+    """One of the last runs, oldest first. `height` from 0 to 1; a half is the usual duration. Stored as a pair: there are thirty."""
 
     tone: Tone
     height: float
@@ -158,7 +157,7 @@ class Message:
             remarks=tuple(str(remark) for remark in stored.get("remarks") or ()),
             steps=tuple(_step(step) for step in _list(stored, "steps")),
             entries=tuple(_entry(entry) for entry in _list(stored, "entries")),
-            bars=tuple(Bar(_tone(bar.get("tone")), float(bar.get("height") or 0)) for bar in _list(stored, "bars")),
+            bars=tuple(map(_bar, stored.get("bars") or ())),
             ended_at=_moment(stored.get("ended_at")),
             is_test=bool(stored.get("is_test")),
         )
@@ -210,6 +209,12 @@ def _moment(stored: Any) -> datetime | None:
 def _trouble(stored: Mapping[str, Any]) -> Trouble:
     word, name, kind = (_text(stored, part) for part in ("word", "name", "kind"))
     return Trouble(_tone(stored.get("tone")), word, name, kind, _line(stored.get("text")))
+
+
+def _bar(stored: Any) -> Bar:
+    """Once it was stored as a mapping."""
+    tone, height = (stored.get("tone"), stored.get("height")) if isinstance(stored, Mapping) else stored
+    return Bar(_tone(tone), float(height or 0))
 
 
 def _entry(stored: Mapping[str, Any]) -> Entry:

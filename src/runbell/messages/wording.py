@@ -1,16 +1,19 @@
 """Times and lengths of time as the reader reads them: language, zone and order of words come from here."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel import Locale
+from babel.dates import format_date
 
 from runbell.messages.message import Line, Moment, Piece, Reader, Since, Span, Strong
 from runbell.messages.words import Words, words_in
 
 NBSP = "\u00a0"
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
+_CLOCK = re.compile("HH:mm(:ss)?")
 HOURS_UP_TO = 3 * DAY  # “26 h” is how people say the age of data; “5 d” is how they say more
 
 
@@ -122,4 +125,12 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _format(at: datetime, pattern: str, words: Words) -> str:
-    return str(format_datetime(at, pattern, tzinfo=at.tzinfo, locale=words.locale))
+    """Babel takes its time, so a day is worded once; the hour reads the same in every language."""
+    said = _day(at.date(), pattern, words.locale)
+    return _CLOCK.sub(lambda clock: at.strftime("%H:%M:%S" if clock[1] else "%H:%M"), said)
+
+
+@lru_cache(maxsize=256)
+def _day(day: date, pattern: str, locale: Locale) -> str:
+    """A pattern with all in words but the clock."""
+    return str(format_date(day, _CLOCK.sub(r"'\g<0>'", pattern), locale))

@@ -1,6 +1,7 @@
 """A mail as it goes over the wire: headers that machines read, bodies that people read, and one recipient's own lines."""
 
 import re
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -8,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from runbell.channels.email import EmailChannel
-from runbell.channels.mime import encode_body, fill_slots, quoted, slot, split_slots
+from runbell.channels.mime import encode_body, fill_slots, quoted, slot, split_slots, text_header
 from runbell.core.because import Because
 from runbell.core.fields import BadField
 from runbell.messages.compose import compose_run
@@ -75,6 +76,15 @@ def test_a_notice_is_about_no_run() -> None:
     assert headers["References"] is None
     assert "Unsubscribe" not in body(raw, "plain") + body(raw, "html")
     assert "You get this because ada@acme.example belongs to an admin of this account." in " ".join(body(raw, "plain").split())
+
+
+@pytest.mark.parametrize("text", ["short", "a" * 67, "a" * 68, "a" * 300, "ø" * 200, "é€😀" * 60, "a\tb", "=?utf-8?q?no?=", ""])
+def test_a_header_of_free_text_is_folded_into_whole_letters(text: str) -> None:
+    line = text_header("Subject", text)
+    assert all(len(part) <= 76 for part in line.split("\r\n"))
+    for word in re.findall(r"=\?utf-8\?b\?(.*?)\?=", line):
+        b64decode(word, validate=True).decode("utf-8")
+    assert parsed(f"{line}\r\n".encode("ascii"))["Subject"] == text
 
 
 def test_a_long_subject_is_folded_and_comes_back_whole() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runbell.messages.examples import EXAMPLES
-from runbell.messages.message import Fact, Message, Moment, Since, Span, StepLine, Strong, Tone, Trouble
+from runbell.messages.message import Bar, Fact, Message, Moment, Since, Span, StepLine, Strong, Tone, Trouble
 from runbell.messages.words import LANGUAGES
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ def test_every_piece_survives() -> None:
 
 
 def test_a_stored_message_is_small() -> None:
-    assert len(json.dumps(EXAMPLES["failed"]("en").to_json())) < 8_000
+    assert len(json.dumps(EXAMPLES["failed"]("en").to_json())) < 4_000
     assert "steps" not in EXAMPLES["test"]("en").to_json()
 
 
@@ -52,9 +52,11 @@ def test_reads_short_forms() -> None:
         "facts": [{"label": "Project", "value": "shop"}],
         "troubles": [{"name": "n", "text": "boom"}],
         "steps": [{"command": "dbt build", "took": {"piece": "span", "seconds": 3}}, {"took": "3 s"}],
+        "bars": [["failed", 0.5], {"tone": "warned", "height": 1}],
     }
     message = Message.from_json(stored)
     assert message.summary == ("It warned.",)
     assert message.facts == (Fact("Project", ("shop",)),)
+    assert message.bars == (Bar(Tone.FAILED, 0.5), Bar(Tone.WARNED, 1.0))
     assert message.troubles == (Trouble(Tone.NOTICE, "", "n", "", ("boom",)),)
     assert message.steps == (StepLine(Tone.NOTICE, "", "dbt build", "", Span(3)), StepLine(Tone.NOTICE, "", "", ""))
