@@ -135,6 +135,11 @@ def home() -> Path:
     return Path(read("RUNBELL_HOME") or f"{base}/runbell").expanduser().absolute()
 
 
+def keys(name: str, path: Path) -> list[str]:
+    """At least one, the present first: out of the setting, or out of the file that stands in for it."""
+    return [key.strip() for key in (read(name) or key_file(path)).split(",") if key.strip()]
+
+
 def key_file(path: Path) -> str:
     """The key kept in `path`; made on first use, readable by its owner alone. Two processes starting at once agree on one."""
     if not path.exists():

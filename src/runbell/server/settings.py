@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from runbell import __version__
-from runbell.server.environment import choice, home, key_file, number, read, span, switch, words
+from runbell.server.environment import choice, home, keys, number, read, span, switch, words
 
 
 def database(url: str, home: Path) -> dict[str, Any]:
@@ -72,9 +72,8 @@ RUNBELL_SLACK_DIGEST_AFTER = int(number("RUNBELL_SLACK_DIGEST_AFTER", 0))
 RUNBELL_LOG_LEVEL = read("RUNBELL_LOG_LEVEL").lower()
 RUNBELL_WEB_THREADS = int(number("RUNBELL_WEB_THREADS", 1))
 
-_secret_keys = [key for key in read("RUNBELL_SECRET_KEY").split(",") if key] or [key_file(RUNBELL_HOME / "secret_key")]
-SECRET_KEY, SECRET_KEY_FALLBACKS = _secret_keys[0], _secret_keys[1:]
-RUNBELL_ENCRYPTION_KEYS = [key for key in read("RUNBELL_ENCRYPTION_KEYS").split(",") if key] or [key_file(RUNBELL_HOME / "encryption_keys")]
+SECRET_KEY, *SECRET_KEY_FALLBACKS = keys("RUNBELL_SECRET_KEY", RUNBELL_HOME / "secret_key")
+RUNBELL_ENCRYPTION_KEYS = keys("RUNBELL_ENCRYPTION_KEYS", RUNBELL_HOME / "encryption_keys")
 
 DEBUG = read("RUNBELL_DEBUG") == "1"
 _public = urlsplit(RUNBELL_PUBLIC_URL)

@@ -1,5 +1,6 @@
 """Fields that are encrypted at rest with the first of RUNBELL_ENCRYPTION_KEYS; every key decrypts."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +18,9 @@ def encrypt(plain: bytes) -> bytes:
     return _cipher(tuple(settings.RUNBELL_ENCRYPTION_KEYS)).encrypt(plain)
 
 
-def decrypt(stored: bytes) -> bytes:
+def decrypt(stored: bytes, *, keys: Sequence[str] | None = None) -> bytes:
     """Raises `cryptography.fernet.InvalidToken` when no key fits: a wrong key must never read as an empty secret."""
-    return _cipher(tuple(settings.RUNBELL_ENCRYPTION_KEYS)).decrypt(stored)
+    return _cipher(tuple(keys or settings.RUNBELL_ENCRYPTION_KEYS)).decrypt(stored)
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django's fields take no parameters at run time
