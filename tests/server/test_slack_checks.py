@@ -312,7 +312,11 @@ class TestOurSide:
         assert late.state == "queued"
         assert the_link(shop.admin).ended_at is not None
         entry = AuditEntry.objects.get(action="slack.take_over")
-        assert (entry.subject, entry.before, entry.after) == ("#data-alerts", {"owner": "ada@acme.test"}, {"owner": "bob@acme.test"})
+        assert (entry.subject, entry.before, entry.after) == (
+            "#data-alerts · Acme HQ",
+            {"owner": "ada@acme.test"},
+            {"owner": "bob@acme.test"},
+        )
 
     def test_deactivated_here(self, shop: Acme, slack: FakeSlack, alerts: Destination, bob: Member) -> None:
         client, path = signed_in(bob), f"/a/{shop.account.pk}/settings/members/{shop.admin.pk}/deactivate"

@@ -1,8 +1,11 @@
 """Messages on their way to Slack channels: through whose link, with which token, and what Slack's words end."""
 
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
@@ -64,6 +67,26 @@ def test_a_failure_arrives_with_its_deliverys_key(shop: Acme, slack: FakeSlack) 
     assert post.payload == {"delivery": f"{delivery.pk}.0", "run": str(delivery.run_id)}
     assert delivery.provider_id == post.ts
     assert delivery.lane == f"slack:{SlackWorkspace.objects.get().pk}"
+
+
+def test_it_leads_to_the_reason_and_to_the_settings_of_this_slack_channel(shop: Acme, slack: FakeSlack) -> None:
+    destination = told(shop, slack)
+    fails(shop)
+    [post] = slack.posts_in(slack.acme.channel("data-alerts"))
+    run, account = Delivery.objects.get(purpose="run").run_id, f"/a/{shop.account.pk}"
+    assert links_of(post.message) == [
+        ("Open the run", f"{account}/runs/{run}"),
+        ("Why here?", f"{account}/runs/{run}#why"),
+        ("Settings", f"{account}/settings/notifications/slack?{urlencode({'channel': destination.address_key})}"),
+    ]
+
+
+def links_of(message: Any) -> list[tuple[str, str]]:
+    """Label and path of each link, from top to bottom."""
+    if isinstance(message, dict) and message.get("type") == "link":
+        return [(message["text"], message["url"].removeprefix(settings.RUNBELL_PUBLIC_URL))]
+    parts = message.values() if isinstance(message, dict) else message if isinstance(message, list) else ()
+    return [link for part in parts for link in links_of(part)]
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,16 @@ class Channel(Protocol):
     label: str
     fields: tuple[Field, ...]
     pace: timedelta  # between two messages to one destination
+    is_room: bool  # read by people of the account together, who have our pages; else a member's own, or somebody's outside
 
     def clean(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a destination from what a person typed. Raises `BadField` naming the field."""
 
     def describe(self, settings: Mapping[str, Any]) -> str:
         """A name people recognise, without secrets."""
+
+    def page(self, destination_id: int, address_key: str) -> str:
+        """Where its boxes are set: path and query below the account's."""
 
     def render(self, message: Message, reader: Reader, transport: Transport) -> Rendering:
         """The shared part of a message, encoded. Pure; worth caching by (message, language, zone)."""

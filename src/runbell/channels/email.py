@@ -62,6 +62,7 @@ class EmailChannel:
     label = "Email"
     fields: tuple[Field, ...] = (Field("address", "Email address"),)
     pace = timedelta()
+    is_room = False
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -80,6 +81,10 @@ class EmailChannel:
 
     def describe(self, settings: Mapping[str, Any]) -> str:
         return str(settings["address"])
+
+    def page(self, destination_id: int, address_key: str) -> str:
+        """A member's own comes by itself."""
+        return "settings/notifications/email"
 
     def render(self, message: Message, reader: Reader, transport: Transport) -> Letter:
         template = b"".join(

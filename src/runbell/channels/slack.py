@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from json import loads
 from typing import Any
+from urllib.parse import urlencode
 
 from runbell.channels.base import Field, Recipient, Transport
 from runbell.channels.slack_api import SlackApi
@@ -18,11 +19,16 @@ PACE = timedelta(seconds=1)  # https://docs.slack.dev/apis/web-api/rate-limits: 
 _ID = re.compile(r"(?:https://[a-z0-9.-]+/(?:archives|app_redirect|client/T[A-Z0-9]+)/)?(?P<id>[CG][A-Z0-9]{6,31})(?:[/?#].*)?")
 
 
+def slack_page(key: str) -> str:
+    return f"settings/notifications/slack?{urlencode({'channel': key})}"
+
+
 class SlackChannelKind:
     kind = "slack"
     label = "Slack channel"
     fields: tuple[Field, ...] = (Field("channel_id", "Slack channel", help="Its id or link, from its details in Slack."),)
     pace = PACE
+    is_room = True
 
     def clean(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         found = _ID.fullmatch(Fields(raw).name("channel_id", limit=500))
@@ -32,6 +38,9 @@ class SlackChannelKind:
 
     def describe(self, settings: Mapping[str, Any]) -> str:
         return str(settings.get("address") or settings["channel_id"])
+
+    def page(self, destination_id: int, address_key: str) -> str:
+        return slack_page(address_key)
 
     def render(self, message: Message, reader: Reader, transport: Transport) -> Post:
         return shared(message, reader)

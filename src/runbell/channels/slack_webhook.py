@@ -11,7 +11,7 @@ from typing import Any
 
 from runbell.channels.base import Field, Recipient, Transport
 from runbell.channels.http import Answer, Http, Lost, Unreached
-from runbell.channels.slack import PACE
+from runbell.channels.slack import PACE, slack_page
 from runbell.channels.slack_blocks import Post, body, shared
 from runbell.channels.slack_errors import of_lost, of_unreached, of_webhook, verdict_of
 from runbell.core.deliveries import Dead, Ends, Sent, Verdict
@@ -31,6 +31,7 @@ class SlackWebhook:
         Field("secret", "Webhook URL", help="https://hooks.slack.com/services/…", is_secret=True),
     )
     pace: timedelta = PACE
+    is_room = True
 
     def clean(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """`address_key` tells two URLs apart without telling either. No complaint repeats the URL."""
@@ -42,6 +43,9 @@ class SlackWebhook:
 
     def describe(self, settings: Mapping[str, Any]) -> str:
         return str(settings["address"])
+
+    def page(self, destination_id: int, address_key: str) -> str:
+        return slack_page(f"w{destination_id}")
 
     def render(self, message: Message, reader: Reader, transport: Transport) -> Post:
         return shared(message, reader)

@@ -1,5 +1,6 @@
 """What `runbell doctor` says of the settings: Django's system checks, each with a hint."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,30 @@ def public_url(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Put a proxy that speaks https before Runbell, and set RUNBELL_PUBLIC_URL to its https:// address."
     return [Caution("RUNBELL_PUBLIC_URL is not https: passwords and tokens cross the network in the clear.", hint=hint, id="runbell.W003")]
+
+
+@register()
+def slack_addresses(**_: Any) -> list[CheckMessage]:
+    """Tokens go there: in the clear to loopback alone, where a fake Slack is."""
+    found: list[CheckMessage] = []
+    for number, name, example in (
+        (6, "RUNBELL_SLACK_URL", "https://slack.com or https://slack-gov.com"),
+        (7, "RUNBELL_SLACK_API_URL", "https://slack.com/api/ or https://slack-gov.com/api/"),
+    ):
+        if not _is_address(getattr(settings, name)):
+            said = f"{name} is no https address without a name and password, a query or a fragment."
+            found.append(Error(said, hint=f"Write {example}.", id=f"runbell.E00{number}"))
+    return found
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    return is_safe and is_port and bool(parts.hostname) and not (parts.username or parts.query or parts.fragment or re.search(r"\s", url))
 
 
 @register()

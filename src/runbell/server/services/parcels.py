@@ -198,21 +198,22 @@ def reader_of(delivery: Claimed, destination: Destination, language: str) -> Rea
 
 
 def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:
-    """A member finds why and settings on our pages; somebody outside has the unsubscribe link alone."""
+    """A member finds why and settings on our pages, and so do those in a Slack channel; somebody outside has the unsubscribe link alone."""
     is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
     run_id, job_id, ended_at = (delivery.run_id, delivery.run__job_id, delivery.run__finished_at) if is_news else (None, None, None)
-    base, is_member = _account_url(delivery), destination.member_id is not None
+    base, kind = _account_url(delivery), channel(destination.kind)
+    is_inside = destination.member_id is not None or kind.is_room
     return Recipient(
         address=address_of(destination),
         because=Because.from_json(delivery.because) if delivery.because else Because("is_admin"),
-        why_url=f"{base}/runs/{run_id}#why" if run_id and is_member else "",
-        settings_url=f"{base}/settings/notifications/email" if is_member else "",
+        why_url=f"{base}/runs/{run_id}#why" if run_id and is_inside else "",
+        settings_url=f"{base}/{kind.page(destination.pk, destination.address_key)}" if is_inside else "",
         unsubscribe_url=unsubscribe_url(destination, job_id or 0) if is_news else "",
         thread=f"{job_id}.{destination.pk}" if job_id else "",
         sent_at=now,
         is_test=delivery.purpose == Purpose.TEST,
         is_late=bool(ended_at and now - ended_at > LATE),
-        is_outside=not is_member,
+        is_outside=not is_inside,
     )
 
 

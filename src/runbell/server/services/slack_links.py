@@ -146,7 +146,7 @@ def hand_over(actor: Actor, member: Member, *, now: datetime) -> int:
     """What `member` configured goes on through the actor's links, as far as those reach; how many. In the caller's transaction."""
     actor.require(Action.LINK_SLACK)
     mine = dict(SlackLink.objects.filter(member=actor.member, ended_at=None).values_list("workspace", "pk"))
-    theirs = Destination.objects.select_for_update(of=("self",)).select_related("link").order_by("pk")
+    theirs = Destination.objects.select_for_update(of=("self",)).select_related("link__workspace").order_by("pk")
     taken = [
         destination
         for destination in theirs.filter(account=actor.account_id, state=State.ACTIVE, link__member=member)
@@ -161,7 +161,7 @@ def hand_over(actor: Actor, member: Member, *, now: datetime) -> int:
             account=actor.member.account,
             actor=actor,
             action="slack.take_over",
-            subject=destination.address,
+            subject=f"{destination.address} · {destination.link.workspace.name}",
             now=now,
             before={"owner": _name(member)},
             after={"owner": _name(actor.member)},
