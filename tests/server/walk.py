@@ -95,7 +95,7 @@ class Row:
 
 PLACE = "a/<int:account_id>/settings/jobs/<str:kind>/<int:place_id>"
 WEBHOOKS = "a/<int:account_id>/settings/notifications/slack/webhooks"
-V2 = "api/v2/accounts/<int:account_id>"
+V2, V3 = "api/v2/accounts/<int:account_id>", "api/v3/accounts/<int:account_id>"
 
 
 def _notification(stage: "Stage") -> Fields:
@@ -292,6 +292,20 @@ ROWS = (
     ),
     *(Row(f"{V2}/{name}/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
     *(Row(f"{V2}/{name}/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
+    Row("api/v2/notifications/unsubscribe/", Action.UNSUBSCRIBE_SELF, POST=200, is_exempt=True),
+    *(Row(f"{V2}/jobs/<int:key>/{verb}/", Action.SEE_JOBS, POST=409, is_exempt=True) for verb in ("run", "rerun")),
+    *(Row(f"{V2}/runs/<int:key>/{verb}/", Action.SEE_JOBS, POST=409, is_exempt=True) for verb in ("cancel", "retry")),
+    Row("api/v3/", Open.EVERYBODY, GET=404, is_exempt=True),
+    Row("api/v3/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
+    Row("api/v3/accounts/", Open.SIGNED_IN, GET=200, is_exempt=True),
+    Row("api/v3/<path:rest>", Open.SIGNED_IN, GET=404, is_exempt=True),
+    Row("api/v3/accounts/<int:account_id>/", Open.MEMBERS, GET=200, is_exempt=True),
+    *(Row(f"{V3}/{name}/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments")),
+    *(Row(f"{V3}/{name}/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments")),
+    Row(f"{V3}/users/", Action.SET_ANY_NOTIFICATIONS, GET=200, is_exempt=True),
+    Row(f"{V3}/users/<int:key>/", Action.SET_ANY_NOTIFICATIONS, GET=200, is_exempt=True),
+    Row(f"{V3}/projects/<int:project_id>/environments/", Action.SEE_JOBS, GET=200, is_exempt=True),
+    Row(f"{V3}/projects/<int:project_id>/environments/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True),
     # Runbell's own API.
     Row("api/", Open.EVERYBODY, GET=404, is_exempt=True),
     Row("api/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
@@ -322,11 +336,19 @@ class Stage:
         account, job = self.shop.account, self.shop.job
         link = unsubscribe_url(self.external, job.pk)
         _, public_id, _, token = link.removeprefix("http://").split("/", 1)[1].split("/")
-        kind = route.rsplit("/", 3)[-3] if "<int:key>" in route else ""
-        keys = {"projects": job.environment.project_id, "environments": job.environment_id, "jobs": job.pk, "runs": self.run.pk}
+        kind = route.partition("/<int:key>")[0].rpartition("/")[2]
+        project = job.environment.project_id
+        keys = {
+            "projects": project,
+            "environments": job.environment_id,
+            "jobs": job.pk,
+            "runs": self.run.pk,
+            "users": self.shop.admin.user_id,
+        }
         return {
             "account_id": account.pk,
             "job_id": job.pk,
+            "project_id": project,
             "environment_id": job.environment_id,
             "run_id": self.run.pk,
             "item_id": self.item.pk,

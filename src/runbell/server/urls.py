@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from runbell.server.api import admin_v2
+from runbell.server.api import admin_v2, admin_v3
 from runbell.server.api.native import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/", admin_v2.api.urls),  # before api/, which would answer for it
+    path("api/v3/", admin_v3.api.urls),
     path("api/", api.urls),
     path("", include("runbell.server.web.urls")),
 ]

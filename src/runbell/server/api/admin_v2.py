@@ -3,27 +3,25 @@
 An API object of its own, since its errors have the dbt platform's shape and not ours.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Router
 
 from runbell.core.permissions import Action
-from runbell.server.api import shapes
-from runbell.server.api.edge import TokenAuth, actor_of, read_json
-from runbell.server.api.envelope import Query, answer, install, listed, route
+from runbell.server.api import job_shapes, run_shapes, shapes
+from runbell.server.api.browse import browse
+from runbell.server.api.edge import TokenAuth, account_actor, actor_of, read_json
+from runbell.server.api.envelope import Query, answer, install, listed, problem, route
 from runbell.server.api.notification_body import DELETED, NotificationBody, expected_revision
 from runbell.server.services import access, destinations, listings, setting_lists
-from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.access import NotThere
 from runbell.server.services.destinations import Setting
-from runbell.server.services.listings import Listing, Window
+from runbell.server.services.listings import Window
+from runbell.server.services.unsubscribe import unsubscribe_self
 
-Row = TypeVar("Row", bound=Model)
 ACCOUNT = "/accounts/{int:account_id}"
 NOTIFICATION = f"{ACCOUNT}/notifications/{{int:key}}"
+NO_EXECUTION = "Runbell reports runs, it does not execute them."
 
 _ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, shapes.SLACK_CHANNEL: destinations.add_slack_channel}
 
@@ -42,7 +40,7 @@ def whoami(request: HttpRequest) -> JsonResponse:
 
 @route(router, "GET", f"{ACCOUNT}/notifications", summary="List notification settings")
 def list_notifications(request: HttpRequest, account_id: int) -> JsonResponse:
-    actor, query = _actor(request, account_id), Query(request)
+    actor, query = account_actor(request, account_id), Query(request)
     filters, window = query.filters(setting_lists.FILTERS), query.window()
     page, settings = setting_lists.list_settings(actor, filters, window)
     return listed([shapes.notification(setting) for setting in settings], page.total, window, filters)
@@ -50,7 +48,7 @@ def list_notifications(request: HttpRequest, account_id: int) -> JsonResponse:
 
 @route(router, "POST", f"{ACCOUNT}/notifications", summary="Create a notification setting")
 def create_notification(request: HttpRequest, account_id: int) -> JsonResponse:
-    actor, now = _actor(request, account_id), timezone.now()
+    actor, now = account_actor(request, account_id), timezone.now()
     body = NotificationBody(read_json(request), account_id)
     change = body.new()
     if body.type == shapes.MEMBER_EMAIL:
@@ -60,13 +58,13 @@ def create_notification(request: HttpRequest, account_id: int) -> JsonResponse:
 
 @route(router, "GET", NOTIFICATION, summary="Read a notification setting")
 def read_notification(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
-    return _one(destinations.setting_for(_actor(request, account_id), key))
+    return _one(destinations.setting_for(account_actor(request, account_id), key))
 
 
 @route(router, "POST", NOTIFICATION, summary="Update a notification setting, or delete it with state 2")
 def update_notification(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
     """Replaces all job rules; environment rules stay unless `runbell_environments` names them."""
-    actor, now, revision = _actor(request, account_id), timezone.now(), expected_revision(request)
+    actor, now, revision = account_actor(request, account_id), timezone.now(), expected_revision(request)
     body = NotificationBody(read_json(request), account_id)
     if body.state == DELETED:
         return _one(destinations.delete_setting(key, actor=actor, now=now, revision=revision))
@@ -76,7 +74,7 @@ def update_notification(request: HttpRequest, account_id: int, key: int) -> Json
 
 @route(router, "DELETE", NOTIFICATION, summary="Delete a notification setting")
 def delete_notification(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
-    actor = _actor(request, account_id)
+    actor = account_actor(request, account_id)
     destinations.delete_setting(key, actor=actor, now=timezone.now(), revision=expected_revision(request))
     return HttpResponse(status=204)
 
@@ -87,35 +85,40 @@ def _one(setting: Setting, code: int = 200) -> JsonResponse:
     return response
 
 
-def _actor(request: HttpRequest, account_id: int) -> Actor:
-    """Another account's address is no address at all for this token."""
-    actor = actor_of(request)
-    if actor.account_id != account_id:
-        raise NotThere
-    return actor
+@route(router, "POST", "/notifications/unsubscribe", summary="Take away every e-mail setting of the member this token acts as")
+def unsubscribe_me(request: HttpRequest) -> HttpResponse:
+    unsubscribe_self(actor_of(request), now=timezone.now())
+    return HttpResponse()
 
 
-def _browse(name: str, listing: Listing[Row], find: Callable[[Actor, int, Action], Row], shape: Callable[[Row], dict[str, Any]]) -> None:
-    """The list and the single object of one kind of thing."""
+browse(router, f"{ACCOUNT}/projects", listings.PROJECTS, access.project_for, lambda rows, _: [shapes.project(row) for row in rows])
+browse(
+    router,
+    f"{ACCOUNT}/environments",
+    listings.ENVIRONMENTS,
+    access.environment_for,
+    lambda rows, _: [shapes.environment(row) for row in rows],
+)
+browse(
+    router, f"{ACCOUNT}/jobs", listings.JOBS, access.job_for, lambda rows, query: job_shapes.jobs(rows, query.includes(job_shapes.INCLUDES))
+)
+browse(
+    router, f"{ACCOUNT}/runs", listings.RUNS, access.run_for, lambda rows, query: run_shapes.runs(rows, query.includes(run_shapes.INCLUDES))
+)
 
-    def many(request: HttpRequest, account_id: int) -> JsonResponse:
-        actor, query = _actor(request, account_id), Query(request)
-        filters, window = query.filters(listing.filters), query.window()
-        page = listing.page(actor, filters, window)
-        return listed([shape(row) for row in page.rows], page.total, window, filters)
 
-    def one(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
-        return answer(shape(find(_actor(request, account_id), key, Action.SEE_JOBS)))
-
-    many.__name__, one.__name__ = f"list_{name}", f"read_{name}"
-    route(router, "GET", f"{ACCOUNT}/{name}", summary=f"List {name}")(many)
-    route(router, "GET", f"{ACCOUNT}/{name}/{{int:key}}", summary=f"Read one of the {name}")(one)
+@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/run", summary="Refused: Runbell does not execute runs")
+@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/rerun", summary="Refused: Runbell does not execute runs")
+def run_job(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
+    access.job_for(account_actor(request, account_id), key, Action.SEE_JOBS)
+    return problem(409, f"{NO_EXECUTION} Start it where it is scheduled; what it reports comes here.")
 
 
-_browse("projects", listings.PROJECTS, access.project_for, shapes.project)
-_browse("environments", listings.ENVIRONMENTS, access.environment_for, shapes.environment)
-_browse("jobs", listings.JOBS, access.job_for, shapes.job)
-_browse("runs", listings.RUNS, access.run_for, shapes.run)
+@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/cancel", summary="Refused: Runbell does not execute runs")
+@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/retry", summary="Refused: Runbell does not execute runs")
+def change_run(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
+    access.run_for(account_actor(request, account_id), key, Action.SEE_JOBS)
+    return problem(409, f"{NO_EXECUTION} Cancel or retry it where it runs; how it ends is reported here.")
 
 
 @router.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", include_in_schema=False)

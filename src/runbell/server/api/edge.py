@@ -43,6 +43,14 @@ def actor_of(request: HttpRequest) -> Actor:
     return actor
 
 
+def account_actor(request: HttpRequest, account_id: int) -> Actor:
+    """The actor, in the account of the address. Raises `NotThere`: another account's address is no address at all for this token."""
+    actor = actor_of(request)
+    if actor.account_id != account_id:
+        raise NotThere
+    return actor
+
+
 def read_json(request: HttpRequest) -> Any:
     """The decoded body, gzip or plain; the cap counts after inflating. Raises `TooLarge` or `BadField`."""
     body = _body(request)

@@ -5,7 +5,7 @@ https://docs.getdbt.com/dbt-cloud/api-v2
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -83,6 +83,11 @@ class Query:
         """The values of the filters that are there, read; only active things unless `state` asks for others. Unknown names are left out."""
         found = {name: self._read(name, reads) for name, (reads, _) in known.items() if name in self._values}
         return {"state": STATES["active"], **found} if "state" in known else found
+
+    def includes(self, known: Collection[str]) -> frozenset[str]:
+        """`include_related` as `job,run_steps`, `["job","run_steps"]` or `[job]`; names that are not known are left out."""
+        asked = self._items("include_related") if "include_related" in self._values else []
+        return frozenset(asked).intersection(known)
 
     def _read(self, name: str, reads: Reads) -> Any:
         return getattr(self, f"_{reads}")(name)

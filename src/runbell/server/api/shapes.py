@@ -1,18 +1,14 @@
 """The dbt Admin API's objects, filled from what Runbell knows."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
-from runbell.core.runs import Outcome
 from runbell.server.services.access import Actor
 from runbell.server.services.destinations import Setting
-from runbell.server.services.listings import STATUS_OF, Environment, Job, Project, Run
+from runbell.server.services.listings import Environment, Job, Member, Project
 
 MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL = 1, 2, 4
 _TYPES = {"email": EXTERNAL_EMAIL, "slack": SLACK_CHANNEL}  # of those that are no member's
-_STATUS_WORDS = {3: "Running", 10: "Success", 20: "Error", 30: "Cancelled"}
 
 
 def notification(setting: Setting) -> dict[str, Any]:
@@ -30,8 +26,8 @@ def notification(setting: Setting) -> dict[str, Any]:
         "slack_channel_name": row.address if kind == SLACK_CHANNEL else None,
         **setting.boxes.to_json(),
         "state": int(row.state),
-        "created_at": _time(row.created_at),
-        "updated_at": _time(row.updated_at),
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
         "user": _names(member.user.name) if member else None,
     }
 
@@ -45,9 +41,21 @@ def me(actor: Actor) -> dict[str, Any]:
     }
 
 
+def user(row: Member) -> dict[str, Any]:
+    """A member; `runbell_role` is ours."""
+    return {
+        "id": row.user_id,
+        "email": row.user.email,
+        **_names(row.user.name),
+        "is_active": row.is_active and row.user.is_active,
+        "created_at": moment(row.created_at),
+        "runbell_role": row.role,
+    }
+
+
 def account(actor: Actor) -> dict[str, Any]:
     row = actor.member.account
-    return {"id": row.pk, "name": row.name, "state": 1, "created_at": _time(row.created_at)}
+    return {"id": row.pk, "name": row.name, "state": 1, "created_at": moment(row.created_at)}
 
 
 def project(row: Project) -> dict[str, Any]:
@@ -62,40 +70,8 @@ def job(row: Job) -> dict[str, Any]:
     return {**_named(row), "project_id": row.environment.project_id, "environment_id": row.environment_id}
 
 
-def run(row: Run) -> dict[str, Any]:
-    status = STATUS_OF[row.outcome]
-    took = row.finished_at - row.started_at if row.finished_at else None
-    return {
-        "id": row.pk,
-        "account_id": row.account_id,
-        "project_id": row.job.environment.project_id,
-        "environment_id": row.job.environment_id,
-        "job_definition_id": row.job_id,
-        "job_id": row.job_id,
-        "status": status,
-        "status_humanized": _STATUS_WORDS[status],
-        "status_message": None,
-        "runbell_outcome": row.outcome or None,
-        "in_progress": not row.outcome,
-        "is_complete": bool(row.outcome),
-        "is_running": not row.outcome,
-        "is_success": status == STATUS_OF[Outcome.SUCCEEDED],
-        "is_error": status == STATUS_OF[Outcome.FAILED],
-        "is_cancelled": status == STATUS_OF[Outcome.CANCELLED],
-        "git_branch": row.git_branch or None,
-        "git_sha": row.git_sha or None,
-        "created_at": _time(row.received_at),
-        "started_at": _time(row.started_at),
-        "finished_at": _time(row.finished_at),
-        "duration": _clock(took),
-        "run_duration": _clock(took),
-        "trigger": {"cause": row.trigger.get("cause"), "cause_category": row.trigger.get("category")},
-        "href": f"{settings.RUNBELL_PUBLIC_URL}/a/{row.account_id}/runs/{row.pk}",
-    }
-
-
 def _named(row: Project | Environment | Job) -> dict[str, Any]:
-    return {"id": row.pk, "account_id": row.account_id, "name": row.name, "state": int(row.state), "created_at": _time(row.created_at)}
+    return {"id": row.pk, "account_id": row.account_id, "name": row.name, "state": int(row.state), "created_at": moment(row.created_at)}
 
 
 def _names(name: str) -> dict[str, str]:
@@ -103,13 +79,5 @@ def _names(name: str) -> dict[str, str]:
     return {"first_name": first, "last_name": last}
 
 
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _clock(took: timedelta | None) -> str | None:
-    """HH:MM:SS, past 24 hours too."""
-    if took is None:
-        return None
-    minutes, seconds = divmod(int(took.total_seconds()), 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+def moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -82,6 +82,15 @@ def project_for(actor: Actor, project_id: int, action: Action) -> Project:
     return project
 
 
+def user_for(actor: Actor, user_id: int, action: Action) -> Member:
+    """The member whom the dbt Admin API names by the id of the user."""
+    member = Member.objects.select_related("user").filter(account=actor.account_id, user=user_id).first()
+    if member is None:
+        raise NotThere
+    actor.require(action)
+    return member
+
+
 def in_project(actor: Actor, project_id: int) -> bool:
     """A token may be held to one project."""
     return actor.token is None or actor.token.project_id in (None, project_id)

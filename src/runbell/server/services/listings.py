@@ -13,10 +13,10 @@ from django.db.models import Model, Q, QuerySet
 from runbell.core.fields import BadField
 from runbell.core.permissions import Action
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Environment, Job, Project, Run, State
+from runbell.server.db.models import Environment, Job, Member, Project, Run, State
 from runbell.server.services.access import Actor
 
-__all__ = ["ENVIRONMENTS", "JOBS", "PROJECTS", "RUNS", "Environment", "Job", "Page", "Project", "Run", "Window"]
+__all__ = ["ENVIRONMENTS", "JOBS", "MEMBERS", "PROJECTS", "RUNS", "Environment", "Job", "Member", "Page", "Project", "Run", "Window"]
 
 MAX_PAGE = 1000
 Row = TypeVar("Row", bound=Model)
@@ -58,10 +58,11 @@ class Listing(Generic[Row]):
     orders: Mapping[str, str]
     related: tuple[str, ...] = ()
     hidden: Q | None = None
+    action: Action = Action.SEE_JOBS
 
     def page(self, actor: Actor, filters: Mapping[str, Any], window: Window) -> Page[Row]:
         """`filters`: API name → value read as `self.filters` says. Raises `NotAllowed`, `BadField`."""
-        actor.require(Action.SEE_JOBS)
+        actor.require(self.action)
         rows = self.model._default_manager.filter(account=actor.account_id)
         rows = rows.exclude(self.hidden) if self.hidden else rows
         if actor.token and actor.token.project_id:
@@ -136,5 +137,17 @@ RUNS = Listing(
     orders={"id": "pk", "created_at": "received_at", "started_at": "started_at", "finished_at": "finished_at"},
     related=("job__environment",),
     hidden=_MERGED,
+)
+MEMBERS = Listing(
+    Member,
+    project="account__projects",  # people belong to all projects: a token held to one of the account's sees them too
+    filters={
+        "pk": (Reads.NUMBER, "user"),
+        "email": (Reads.TEXT, "user__email"),
+        "email__icontains": (Reads.TEXT, "user__email__icontains"),
+    },
+    orders={"id": "user", "email": "user__email", "created_at": "created_at"},
+    related=("user",),
+    action=Action.SET_ANY_NOTIFICATIONS,
 )
 STATES = {"active": [State.ACTIVE], "1": [State.ACTIVE], "deleted": [State.DELETED], "2": [State.DELETED], "all": list(State)}
