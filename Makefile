@@ -48,7 +48,7 @@ check: setup ## Format, lint, types, room contracts, licences.
 COVERED := tests/unit tests/golden tests/contract tests/e2e/cli
 COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=term --cov-fail-under=95
 
-test: check .venv-dbt/.ready ## Everything CI runs: checks, and all tests, the database tests on both databases.
+test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
 	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
@@ -63,15 +63,20 @@ $(CHROMIUM):
 browser: setup $(CHROMIUM) ## Tests in a real browser, in English and Russian.
 	$(RUN)/pytest -n 2 tests/browser $(BROWSER_TESTS)
 
-test-pg: setup ## The database tests on a PostgreSQL of their own.
+.PHONY: postgres
+postgres:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; }
+
+test-pg: setup postgres ## The database tests on a PostgreSQL of their own.
 	$(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 2 tests/server
 
-e2e: setup .venv-dbt/.ready ## Tests with real processes.
+e2e: setup .venv-dbt/.ready postgres ## Tests with real processes.
 	$(RUN)/pytest -n 2 tests/e2e
 
-faults: setup ## The kill test in full: 500 reports, kill -9 of server and worker between them.
-	RUNBELL_TEST_KILL_REPORTS=500 $(RUN)/pytest -n 0 -s tests/e2e/test_kill.py
+FAULT_TESTS := tests/e2e/test_kill.py
+
+faults: setup postgres ## The fault suite in full, on both databases: 50 kills on each, and what it came to in the last line.
+	RUNBELL_TEST_KILL_ROUNDS=50 $(RUN)/pytest -n 0 $(FAULT_TESTS)
 
 slack: setup ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
 	RUNBELL_TEST_SLACK_SIZE=20x50 $(RUN)/pytest -n 0 -s tests/e2e/test_slack_flow.py

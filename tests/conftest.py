@@ -6,6 +6,10 @@ from pathlib import Path
 
 import django
 import hypothesis
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.e2e.counts import Counts, total
 
 # A machine that does other things at the same time is no fault of the code: no upper bounds on time.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -25,3 +29,12 @@ def pytest_unconfigure() -> None:
     import shutil
 
     shutil.rmtree(Path(os.environ["RUNBELL_HOME"]), ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """The closing line of tests that deliver under faults."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if isinstance(report, pytest.TestReport)]
+    found = [value for report in reports if report.when == "call" for name, value in report.user_properties if name == "counts"]
+    counts = [Counts(**value) for value in found if isinstance(value, dict)]
+    if counts:
+        terminalreporter.write_line(f"faults: {total(counts)}")

@@ -1,20 +1,23 @@
 """Runs a command beside a PostgreSQL of its own: `python tools/with_postgres.py pytest tests/server`.
 
 A throw-away cluster on a Unix socket, from the binaries on PATH or under /usr/lib/postgresql; its URL is in
-RUNBELL_TEST_DATABASE_URL. initdb refuses root, so root drops to an unprivileged user. fsync is off: crashes are the fault
-suite's matter.
+RUNBELL_TEST_DATABASE_URL. initdb refuses root, so root drops to an unprivileged user. fsync is off, except in the fault suite.
 """
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 USER = "nobody"
+CARELESS = ("fsync=off", "full_page_writes=off")
 
 
 def binary(name: str) -> str:
@@ -25,33 +28,62 @@ def binary(name: str) -> str:
     return str(places[0])
 
 
-def unprivileged(command: list[str]) -> list[str]:
+def unprivileged(*command: str) -> list[str]:
     if os.geteuid() != 0:
-        return command
+        return list(command)
     return ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", *command]
 
 
+@dataclass
+class Cluster:
+    """`start` and `stop` as often as wanted. The postmaster is a child of ours: killed, it leaves nothing behind that looks alive."""
+
+    home: Path
+    options: tuple[str, ...] = CARELESS
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://runbell@/{database}?host={self.home}"
+
+    def create(self) -> None:
+        words = ["-D", self._data, "-U", "runbell", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(unprivileged(binary("initdb"), *words), check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        given = ("listen_addresses=", f"unix_socket_directories={self.home}", "max_connections=60", *self.options)
+        options = [word for option in given for word in ("-c", option)]
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(unprivileged(binary("postgres"), "-D", self._data, *options), stdout=log, stderr=log, cwd="/")
+        while subprocess.run([binary("pg_isready"), "-q", "-h", self.home, "-t", "60"], check=False).returncode:
+            if self.process.poll() is not None:
+                sys.exit(f"PostgreSQL did not start:\n{(self.home / 'log').read_text()[-4000:]}")
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT: at once, as pg_ctl's "immediate"; SIGINT: its "fast"."""
+        assert self.process
+        self.process.send_signal(how)
+        self.process.wait()
+
+    @property
+    def _data(self) -> str:
+        return str(self.home / "data")
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """The URL of a running cluster; stopped and removed at the end."""
+def cluster(options: tuple[str, ...] = CARELESS) -> Iterator[Cluster]:
+    """A running cluster; stopped and removed at the end."""
     home = Path(tempfile.mkdtemp(prefix="runbell-pg-"))
     try:
         if os.geteuid() == 0:
             shutil.chown(home, USER)
-        data = home / "data"
-        subprocess.run(
-            unprivileged([binary("initdb"), "-D", str(data), "-U", "runbell", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]),
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-        )
-        options = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c full_page_writes=off -c max_connections=60"
-        control = [binary("pg_ctl"), "-D", str(data), "-w", "-l", str(home / "log")]
-        subprocess.run(unprivileged([*control, "-o", options, "start"]), check=True, stdout=subprocess.DEVNULL, cwd="/")
+        made = Cluster(home, options)
+        made.create()
+        made.start()
         try:
-            yield f"postgresql://runbell@/postgres?host={home}"
+            yield made
         finally:
-            subprocess.run(unprivileged([*control, "-m", "immediate", "stop"]), check=True, stdout=subprocess.DEVNULL, cwd="/")
+            made.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -59,8 +91,8 @@ def cluster() -> Iterator[str]:
 def main() -> int:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    with cluster() as url:
-        return subprocess.run(sys.argv[1:], env={**os.environ, "RUNBELL_TEST_DATABASE_URL": url}, check=False).returncode
+    with cluster() as made:
+        return subprocess.run(sys.argv[1:], env={**os.environ, "RUNBELL_TEST_DATABASE_URL": made.url()}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Environment, Job, MailboxItem, Member, Rule, User
 from tests.browser.desk import Desk
-from tests.e2e.stage import Server, wait_until
+from tests.e2e.processes import wait_until
+from tests.e2e.stage import Server
 from tests.server.people import PASSWORD, Acme, acme
 
 __all__ = ["PASSWORD", "People"]

@@ -11,7 +11,7 @@ from runbell.server.db.models import SlackChannel, SlackLink
 from tests.browser.people import NAMES, People
 from tests.browser.steps import Steps
 from tests.browser.words import Say
-from tests.e2e.stage import wait_until
+from tests.e2e.processes import wait_until
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.server import furnish
 from tests.fakes.slack.world import Workspace

@@ -1,35 +1,32 @@
-"""A whole Runbell in processes of its own: `runbell serve` on SQLite, and a mail server that keeps a record. Linux: reads /proc."""
+"""A whole Runbell in processes of its own: `runbell serve` on SQLite or PostgreSQL, and a mail server that keeps a record."""
 
 import http.client
 import json
 import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import psycopg
+from tests.e2e.processes import children, family, free_port, frozen, kill, read, wait_until
 
 ROOT = Path(__file__).parents[2]
 RUNBELL = str(Path(sys.executable).parent / "runbell")
 ON = ("on_cancel", "on_failure", "on_success", "on_warning")
-BARE = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBELL_", "DJANGO_", "DBT_"))}
+# Without compiled modules a start costs three times as much.
+UNWANTED = ("RUNBELL_", "DJANGO_", "DBT_", "PYTHONDONTWRITEBYTECODE")
+BARE = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
 
-Victim = Literal["worker", "serve", "everything"]
-
-
-def wait_until(condition: Callable[[], object], what: str, patience: float = 120) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
+Victim = Literal["worker", "web", "serve", "everything"]
 
 
 def failed(key: str) -> dict[str, Any]:
@@ -53,7 +50,7 @@ class Server:
     env: dict[str, str]
     token: str = ""
     account: int = 0
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -135,13 +132,16 @@ class Server:
 
     def number(self, sql: str) -> int:
         """One number out of the database, read beside the server."""
-        with closing(sqlite3.connect(f"file:{self.home / 'runbell.sqlite3'}?mode=ro", uri=True)) as database:
-            return int(database.execute(sql).fetchone()[0])
+        if url := self.env.get("RUNBELL_DATABASE_URL"):
+            with psycopg.connect(url) as database:
+                return int(database.execute(sql.encode()).fetchall()[0][0])
+        with closing(sqlite3.connect(f"file:{self.home / 'runbell.sqlite3'}?mode=ro", uri=True)) as lite:
+            return int(lite.execute(sql).fetchone()[0])
 
     def sending(self) -> int:
         """Claims in flight. One of an earlier worker, given up at the start of the next, is `sending` too, but its lease is over."""
-        now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
-        return self.number(f"SELECT COUNT(*) FROM runbell_delivery WHERE state = 'sending' AND due_at > {now}")
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + ("+00" if "RUNBELL_DATABASE_URL" in self.env else "")
+        return self.number(f"SELECT COUNT(*) FROM runbell_delivery WHERE state = 'sending' AND due_at > '{now}'")
 
     def pending(self) -> int:
         return self.number("SELECT COUNT(*) FROM runbell_delivery WHERE state IN ('queued', 'sending', 'waiting')")
@@ -149,51 +149,30 @@ class Server:
     def worker(self) -> int:
         """Its process id; 0 before there is one."""
         assert self.process
-        return next((pid for pid in children(self.process.pid) if b"worker(" in _read(pid, "cmdline")), 0)
+        return next((pid for pid in children(self.process.pid) if b"worker(" in read(pid, "cmdline")), 0)
+
+    def web(self) -> list[int]:
+        """granian and its own worker."""
+        assert self.process
+        return [found for pid in children(self.process.pid) if b"web(" in read(pid, "cmdline") for found in family(pid)]
 
     def kill(self, victim: Victim) -> int:
         """kill -9 while the worker holds claims, whose number is returned. 0: it held none, and all goes on."""
         assert self.process
-        worker = self.worker()
-        with frozen(worker):
-            claims = self.sending()
-            if not claims:
-                return 0
-            doomed = {"worker": [worker], "serve": [self.process.pid], "everything": family(self.process.pid)}[victim]
-            for pid in doomed:
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        everything, worker = family(self.process.pid), self.worker()
+        doomed = {"worker": [worker], "web": self.web(), "serve": [self.process.pid], "everything": everything}[victim]
+        with self.caught() as claims:
+            if claims:
+                kill(doomed)
+        if claims:
+            self.process.wait()
         return claims
 
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """Between the count and the kill nothing may move, else the count is not the one at the kill."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        wait_until(lambda: _read(pid, "stat").rpartition(b")")[2].split()[0] == b"T", "a stopped process")
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-
-
-def family(pid: int) -> list[int]:
-    """The process and all below it, eldest first."""
-    return [pid, *(found for child in children(pid) for found in family(child))]
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
-
-
-def _read(pid: int, name: str) -> bytes:
-    return Path(f"/proc/{pid}/{name}").read_bytes()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    @contextmanager
+    def caught(self) -> Iterator[int]:
+        """The claims in flight. None comes or goes within the block, for the worker stands still."""
+        with frozen(self.worker()):
+            yield self.sending()
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from tests.e2e.stage import BARE, ROOT, Server, running, sink, wait_until
+from tests.e2e.processes import wait_until
+from tests.e2e.stage import BARE, ROOT, Server, running, sink
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.world import Channel
 
