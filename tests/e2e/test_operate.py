@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.installation import Installation
+from tests.e2e.processes import free_port
 from tests.e2e.seed import SECRETS
-from tests.e2e.stage import ROOT, free_port
+from tests.e2e.stage import ROOT
 
 PAGE = (ROOT / "docs/howto/operate.md").read_text()
 SYSTEMCTL = """#!/bin/sh
