@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from runbell.core.because import Because
 from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decide
@@ -16,6 +16,7 @@ from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Message, Receipt, Rule, Run, State
+from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.pauses import paused_because
 from runbell.server.services.trust import awaits_confirmation
 
@@ -47,12 +48,19 @@ def decide_run(run: Run, *, now: datetime, account: Account) -> None:
         transaction.on_commit(partial(outbox.wake))
 
 
+def _rules_that_cover() -> QuerySet[Rule]:
+    covers = Q(job=Given("job")) | Q(environment=Given("environment"))
+    related = ("destination__member__user", "destination__link__workspace", "job", "environment", "set_by__user")
+    rules = Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=Given("account"))
+    return rules.select_related(*related).defer(*IN_DESTINATION)
+
+
+_find_rules = Prepared(_rules_that_cover)
+
+
 def _rules(run: Run) -> list[Rule]:
     """Every rule of a live destination that covers the run's job, in one query."""
-    covers = Q(job=run.job_id) | Q(environment=run.job.environment_id)
-    related = ("destination__member__user", "destination__link__workspace", "job", "environment", "set_by__user")
-    rules = Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=run.account_id)
-    return list(rules.select_related(*related).defer(*IN_DESTINATION))
+    return _find_rules(job=run.job_id, environment=run.job.environment_id, account=run.account_id)
 
 
 def _rule_fact(rule: Rule) -> RuleFact:

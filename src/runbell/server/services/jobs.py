@@ -15,6 +15,7 @@ from django.db.models import Model, Q, QuerySet
 
 from runbell.core.runs import JobRef
 from runbell.server.db.models import Account, Environment, EnvironmentAlias, Job, JobAlias, Project, ProjectAlias, State
+from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.access import Actor, NotThere
 
 Row = TypeVar("Row", bound=Model)
@@ -22,7 +23,9 @@ Row = TypeVar("Row", bound=Model)
 
 def find_job(ref: JobRef, *, account_id: int, lock: bool = False) -> Job | None:
     """The active job that reports with these names go to. `lock` holds its row until the end of the transaction."""
-    return _jobs(lock).filter(_exactly(ref, account_id)).first() or _find_by_old_names(ref, account_id, lock)
+    find = _hold_exactly if lock else _find_exactly
+    found = find.first(account=account_id, project=ref.project, environment=ref.environment, job=ref.name)
+    return found or _find_by_old_names(ref, account_id, lock)
 
 
 def find_environment(ref: JobRef, *, account_id: int) -> Environment | None:
@@ -44,21 +47,24 @@ def hold_account(account_id: int) -> None:
     Account.objects.select_for_update(no_key=True).get(pk=account_id)
 
 
-def _exactly(ref: JobRef, account_id: int) -> Q:
-    return Q(
-        account=account_id,
-        name=ref.name,
+def _jobs(lock: bool) -> QuerySet[Job]:
+    jobs = Job.objects.select_related("environment__project")
+    return jobs.select_for_update(of=("self",), no_key=True) if lock else jobs
+
+
+def _exactly(lock: bool) -> QuerySet[Job]:
+    return _jobs(lock).filter(
+        account=Given("account"),
+        name=Given("job"),
         state=State.ACTIVE,
-        environment__name=ref.environment,
+        environment__name=Given("environment"),
         environment__state=State.ACTIVE,
-        environment__project__name=ref.project,
+        environment__project__name=Given("project"),
         environment__project__state=State.ACTIVE,
     )
 
 
-def _jobs(lock: bool) -> QuerySet[Job]:
-    jobs = Job.objects.select_related("environment__project")
-    return jobs.select_for_update(of=("self",), no_key=True) if lock else jobs
+_find_exactly, _hold_exactly = Prepared(lambda: _exactly(lock=False)), Prepared(lambda: _exactly(lock=True))
 
 
 def _find_by_old_names(ref: JobRef, account_id: int, lock: bool) -> Job | None:

@@ -14,12 +14,14 @@ from django.db import IntegrityError, transaction
 from runbell.core.fields import BadField, Fields
 from runbell.core.permissions import Action, Permission, Role, useful_permissions
 from runbell.server.db.models import Member, Project, State, Token
+from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere, actor_of_token
 
 _ALPHABET = string.ascii_letters + string.digits
 USE_GRAIN = timedelta(minutes=1)  # last use is for people; a write with every report would double its cost
 MAX_NAME = 200
+_with_prefix = Prepared(lambda: Token.objects.select_related("member__account", "member__user", "account").filter(prefix=Given("prefix")))
 
 
 class AlreadyMade(RuntimeError):
@@ -204,7 +206,7 @@ def create_token(
 def authenticate(plain: str, now: datetime) -> Actor:
     """The actor behind a token; raises `NotThere`. The look-up is by prefix, the comparison in constant time."""
     prefix = plain[3:11] if plain.startswith("rb_") else ""
-    token = Token.objects.select_related("member__account", "member__user", "account").filter(prefix=prefix).first()
+    token = _with_prefix.first(prefix=prefix)
     if token is not None and not secrets.compare_digest(token.digest, _digest(plain)):
         token = None
     actor = actor_of_token(token)

@@ -1,0 +1,44 @@
+"""A prepared query answers as its query set does, call after call."""
+
+from datetime import timedelta
+
+from django.db.models import DateTimeField, QuerySet
+from pytest_django import DjangoAssertNumQueries
+
+from runbell.server.db.models import Member, Rule
+from runbell.server.db.prepared import Given, Prepared
+from tests.server.people import NOW, Acme
+
+
+def test_models_with_their_related_and_without_the_deferred(shop: Acme, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    rule = shop.rule(shop.destination())
+    made = []
+
+    def rules() -> QuerySet[Rule]:
+        made.append(1)
+        found = Rule.objects.filter(destination=Given("destination"), outcome="failed")
+        return found.select_related("destination__member__user", "destination__link", "environment").defer("destination__secret")
+
+    find = Prepared(rules)
+    with django_assert_num_queries(2):
+        for _ in range(2):
+            (found,) = find(destination=rule.destination_id)
+            assert found == rule
+            assert found.set_at == rule.set_at
+            assert found.destination.settings == rule.destination.settings
+            assert found.destination.member
+            assert found.destination.member.user.email == "ada@acme.test"
+            assert (found.environment, found.destination.link) == (None, None)
+            assert found.destination.get_deferred_fields() == {"secret"}
+    assert find(destination=0) == []
+    assert find.first(destination=0) is None
+    assert made == [1]
+
+
+def test_tuples_and_times(shop: Acme) -> None:
+    field = DateTimeField()
+    find = Prepared(lambda: Member.objects.filter(created_at__lte=Given("at", field)).order_by("pk").values_list("pk", "created_at")[:1])
+    (found,) = Member.objects.order_by("pk").values_list("pk", "created_at")[:1]
+    assert find(at=NOW + timedelta(days=400)) == [found]
+    assert find(at=found[1]) == [found]
+    assert find(at=found[1] - timedelta(microseconds=1)) == []
