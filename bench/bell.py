@@ -94,6 +94,7 @@ class Bell:
             "RUNBELL_HOME": str(home),
             "RUNBELL_BIND": f"127.0.0.1:{self.port}",
             "RUNBELL_SMTP_URL": f"smtp://127.0.0.1:{sink.port}",
+            "RUNBELL_MAIL_DIGEST_AFTER": "0",
             "DJANGO_SETTINGS_MODULE": "runbell.server.settings",
         }
 

@@ -63,7 +63,8 @@ class Server:
 
     @property
     def _env(self) -> dict[str, str]:
-        return BARE | {"RUNBELL_HOME": str(self.home), "RUNBELL_BIND": f"127.0.0.1:{self.port}"} | self.env
+        own = {"RUNBELL_HOME": str(self.home), "RUNBELL_BIND": f"127.0.0.1:{self.port}", "RUNBELL_MAIL_DIGEST_AFTER": "0"}
+        return BARE | own | self.env
 
     def start(self) -> None:
         with self.log.open("ab") as log:

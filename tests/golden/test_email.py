@@ -11,17 +11,18 @@ import pytest
 
 from runbell.channels.registry import channel
 from runbell.core.because import Because
-from runbell.messages.examples import EXAMPLES
+from runbell.messages.compose import compose_digest
+from runbell.messages.examples import DIGEST, EXAMPLES
 from tests.mails import TRANSPORT, body, reader, recipient
 
 FOLDER = Path(__file__).parent / "email"
 NEWS = {"failed", "warned", "succeeded", "canceled", "killed", "lost", "no-results"}
-CASES = [(name, language) for name in EXAMPLES for language in ("en", "ru")]
+CASES = [(name, language) for name in (*EXAMPLES, "digest") for language in ("en", "ru")]
 
 
 def mail(name: str, language: str) -> bytes:
     email = channel("email")
-    message = EXAMPLES[name](language)
+    message = compose_digest(DIGEST, language) if name == "digest" else EXAMPLES[name](language)
     outcome = "cancelled" if name == "canceled" else name if name in ("warned", "succeeded") else "failed"
     if name in NEWS:
         to = recipient(because=Because("chose_environment", {"outcome": outcome, "set_by": "Ada Lindqvist"}))
@@ -30,6 +31,8 @@ def mail(name: str, language: str) -> bytes:
     elif name == "confirmation":
         asked, own = Because("confirmation_asked", {"by": "Ada Lindqvist"}), {"thread": "", "unsubscribe_url": "", "why_url": ""}
         to = recipient(address="data-oncall@partner.example", because=asked, settings_url="", **own)
+    elif name == "digest":
+        to = recipient(because=Because("waited_together", {"n": len(DIGEST.runs)}), thread="", why_url="")
     else:
         to = recipient(because=Because("is_admin"), thread="", unsubscribe_url="", why_url="")
     return email.address(email.render(message, reader(language), TRANSPORT), to, "12.0")

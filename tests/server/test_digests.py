@@ -1,4 +1,4 @@
-"""Many runs for one Slack channel become one message that names each of them. Also on PostgreSQL."""
+"""Many runs for one Slack channel or address become one message that names each of them. Also on PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ def link_of(shop: Acme) -> SlackLink:
 
 
 def runs(shop: Acme, count: int) -> list[Run]:
-    return [make_run(shop, OUTCOMES[number % len(OUTCOMES)]) for number in range(count)]
+    return [make_run(shop, OUTCOMES[number % len(OUTCOMES)], ago=0.5) for number in range(count)]
 
 
 def turn(*results: Result, after: timedelta = timedelta(), room: int = 64) -> list[Parcel]:
@@ -128,7 +128,7 @@ def test_nothing_is_folded_before_the_channel_can_take_a_message(shop: Acme, ale
 def test_too_many_for_one_message_make_several_and_none_is_named_twice(
     shop: Acme, alerts: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "RUNS", 3)
+    monkeypatch.setitem(digests.RUNS, "slack", 3)
     made = runs(shop, 8)
     turn()
     assert [len(told([digest])) for digest in the_digests()] == [3, 3, 2]
@@ -159,9 +159,11 @@ def test_a_crash_in_between_leaves_everything_as_it_was(shop: Acme, alerts: Dest
 @pytest.mark.parametrize("count", [AFTER + 1, 10 * AFTER])
 def test_statements_do_not_grow_with_the_line(shop: Acme, alerts: Destination, count: int) -> None:
     runs(shop, count)
-    parcels = load_parcels(outbox.claim({lane(alerts): 64}, now=timezone.now(), lease_until=timezone.now()), now=timezone.now())
+    parcels = load_parcels(
+        outbox.claim({(lane(alerts), shop.account.pk): 64}, now=timezone.now(), lease_until=timezone.now()), now=timezone.now()
+    )
     with CaptureQueriesContext(connection) as queries:
-        assert len(digests.fold(parcels, now=timezone.now())) == count
+        assert len(digests.fold(parcels, now=timezone.now()).ended) == count
     assert len([query for query in queries if "SAVEPOINT" not in query["sql"]]) == 5
 
 
@@ -187,3 +189,94 @@ def test_the_run_and_the_log_lead_to_the_digest(shop: Acme, alerts: Destination)
 def settle(parcels: Sequence[Parcel]) -> None:
     now: datetime = timezone.now()
     turn(*(Result(parcel, Sent("1700000000.000100"), now) for parcel in parcels))
+
+
+@pytest.fixture
+def ada(shop: Acme, settings: Settings) -> Destination:
+    settings.RUNBELL_MAIL_DIGEST_AFTER = AFTER
+    return listening(shop, shop.destination())
+
+
+def listening(shop: Acme, made: Destination) -> Destination:
+    for outcome in Outcome:
+        shop.rule(made, outcome)
+    return made
+
+
+def test_an_hour_with_too_many_mails_becomes_one_mail_that_names_what_waits(shop: Acme, ada: Destination) -> None:
+    runs(shop, AFTER)
+    first = turn()
+    assert [parcel.purpose for parcel in first] == ["run"] * AFTER
+    waiting = runs(shop, 3)
+    assert turn() == []
+    [digest] = the_digests()
+    assert sorted(told([digest])) == sorted(str(run.pk) for run in waiting)
+    assert [(parcel.id, parcel.kind) for parcel in turn()] == [(digest.pk, "email")]
+
+
+def test_in_a_storm_what_comes_later_is_gathered_and_a_lone_one_goes_as_itself(shop: Acme, ada: Destination) -> None:
+    runs(shop, AFTER)
+    settle(turn())
+    [lone] = runs(shop, 1)
+    alone = turn()
+    assert [parcel.id for parcel in alone] == [Delivery.objects.get(run=lone).pk]
+    settle(alone)
+    gathered = runs(shop, 1)
+    assert turn(after=timedelta(minutes=1)) == []
+    gathered += runs(shop, 1)
+    assert turn(after=timedelta(minutes=2)) == []
+    assert not the_digests()
+    assert set(Delivery.objects.filter(run__in=gathered).values_list("state", flat=True)) == {"queued"}
+    assert turn(after=digests.GATHERING + timedelta(seconds=1)) == []
+    assert sorted(told(the_digests())) == sorted(str(run.pk) for run in gathered)
+
+
+def test_the_storm_ends_with_its_hour(shop: Acme, ada: Destination) -> None:
+    runs(shop, AFTER)
+    turn()
+    Delivery.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    later = runs(shop, 2)
+    assert [parcel.purpose for parcel in turn()] == ["run", "run"]
+    assert Delivery.objects.filter(run__in=later, state="sending").count() == 2
+
+
+@pytest.mark.parametrize(("takes_lists", "expected"), [(False, 3), (True, 0)])
+def test_an_external_address_gets_lists_only_where_that_is_switched_on(
+    shop: Acme, settings: Settings, takes_lists: bool, expected: int
+) -> None:
+    settings.RUNBELL_MAIL_DIGEST_AFTER = AFTER
+    made = Destination.objects.create(
+        account=shop.account,
+        kind="email",
+        address="pager@partner.example",
+        address_key="pager@partner.example",
+        public_id="outside",
+        settings={digests.SWITCH: True} if takes_lists else {},
+        created_at=timezone.now(),
+        updated_at=timezone.now(),
+    )
+    listening(shop, made)
+    runs(shop, AFTER)
+    turn()
+    runs(shop, 3)
+    assert len(turn()) == expected
+    assert len(the_digests()) == takes_lists
+
+
+def test_zero_means_that_no_mail_is_a_list(shop: Acme, ada: Destination, settings: Settings) -> None:
+    settings.RUNBELL_MAIL_DIGEST_AFTER = 0
+    runs(shop, 3 * AFTER)
+    assert len(turn()) == 3 * AFTER
+
+
+def test_more_than_one_transaction_takes_are_told_in_the_next(shop: Acme, ada: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in exactly one message, and the last may be alone."""
+    monkeypatch.setattr(outbox, "LONGEST_LINE", 4)
+    runs(shop, AFTER)
+    settle(turn())
+    made = runs(shop, 9)
+    assert [turn(room=2), turn(room=2)] == [[], []]
+    names = told(the_digests())
+    assert len(names) == len(set(names)) == 8
+    alone = [parcel for parcel in turn() if parcel.purpose == "run"]
+    assert len({*names, *(str(Delivery.objects.get(pk=parcel.id).run_id) for parcel in alone)}) == len(made)

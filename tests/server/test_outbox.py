@@ -19,7 +19,7 @@ from runbell.core.deliveries import DeliveryState
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell, SocketBell, open_bell
 from runbell.server.db.models import Delivery, Run
-from tests.server.people import NOW, Acme
+from tests.server.people import NOW, Acme, acme
 
 LEASE = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)
@@ -33,7 +33,11 @@ def queue(shop: Acme, count: int = 1, **fields: Any) -> list[int]:
 def claim(count: int = 10, *, lane: str = "email", after: timedelta = timedelta()) -> dict[int, str]:
     now = NOW + after
     with transaction.atomic():
-        return outbox.claim({lane: count}, now=now, lease_until=now + LEASE)
+        return outbox.claim({(lane, of_account()): count}, now=now, lease_until=now + LEASE)
+
+
+def of_account() -> int:
+    return Delivery.objects.values_list("account", flat=True).first() or 0
 
 
 def move(claims: dict[int, str], state: DeliveryState = DeliveryState.SENT, **changed: Any) -> list[outbox.Move]:
@@ -99,8 +103,19 @@ def test_next_due_knows_every_lane_and_the_next_lost_run(shop: Acme) -> None:
     queue(shop, lane="slack:T1", due_at=NOW + timedelta(microseconds=5))
     queue(shop, lane="slack:T2", state="sent")
     Run.objects.create(account=shop.account, job=shop.job, state="started", started_at=NOW, received_at=NOW, lost_at=NOW + 3 * MINUTE)
-    expected = {"email": NOW + MINUTE, "slack:T1": NOW + timedelta(microseconds=5), outbox.LOST_RUNS: NOW + 3 * MINUTE}
+    own = shop.account.pk
+    expected = {"email": {own: NOW + MINUTE}, "slack:T1": {own: NOW + timedelta(microseconds=5)}, outbox.LOST_RUNS: {0: NOW + 3 * MINUTE}}
     assert outbox.next_due() == expected
+
+
+def test_each_account_stands_in_its_own_line(shop: Acme) -> None:
+    other = acme("Other", "other.test")
+    queue(shop, 300, due_at=NOW - MINUTE)
+    [late] = queue(other)
+    assert outbox.next_due() == {"email": {shop.account.pk: NOW - MINUTE, other.account.pk: NOW}}
+    claimed = outbox.claim({("email", shop.account.pk): 32, ("email", other.account.pk): 32}, now=NOW, lease_until=NOW + LEASE)
+    assert len(claimed) == 33
+    assert late in claimed
 
 
 def test_release_makes_claims_due_and_leaves_schedules_alone(shop: Acme) -> None:
@@ -115,7 +130,7 @@ def test_release_makes_claims_due_and_leaves_schedules_alone(shop: Acme) -> None
 def test_statements_do_not_grow_with_the_batch(shop: Acme, count: int) -> None:
     queue(shop, count)
     with CaptureQueriesContext(connection) as queries:
-        claimed = outbox.claim({"email": count}, now=NOW, lease_until=NOW + LEASE)
+        claimed = outbox.claim({("email", shop.account.pk): count}, now=NOW, lease_until=NOW + LEASE)
         outbox.renew(claimed, lease_until=NOW + 2 * LEASE)
         settled = outbox.settle(move(claimed, last_because=Because("x")))
     assert len(settled) == count
@@ -126,7 +141,7 @@ def test_claim_and_next_due_walk_the_partial_index(shop: Acme) -> None:
     queue(shop, 2000, state="sent")
     queue(shop, 20, due_at=NOW + MINUTE)
     with CaptureQueriesContext(connection) as queries:
-        outbox.claim({"email": 5}, now=NOW, lease_until=NOW)
+        outbox.claim({("email", shop.account.pk): 5, ("slack:7", shop.account.pk): 5}, now=NOW, lease_until=NOW)
         outbox.next_due()
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -136,7 +151,7 @@ def test_claim_and_next_due_walk_the_partial_index(shop: Acme) -> None:
             explain = "EXPLAIN (FORMAT JSON) " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
             cursor.execute(explain + query["sql"])
             plan = json.dumps(cursor.fetchall())
-            assert "delivery_due" in plan
+            assert "delivery_turn" in plan
             assert not {"SCAN d", "SCAN runbell_delivery"} & set(re.findall(r"SCAN \w+", plan))
 
 
@@ -192,7 +207,7 @@ def test_two_workers_share_without_waiting() -> None:
             connection.close()
 
     with transaction.atomic():
-        mine = outbox.claim({"email": 2}, now=NOW, lease_until=NOW + LEASE)
+        mine = outbox.claim({("email", of_account()): 2}, now=NOW, lease_until=NOW + LEASE)
         thread = Thread(target=second)
         thread.start()
         thread.join(30)

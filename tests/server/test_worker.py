@@ -308,7 +308,7 @@ def test_a_worker_takes_over_what_a_dead_one_had_claimed(shop: Acme) -> None:
     queue(shop, shop.destination())
     now = datetime.now(UTC)
     lease = timedelta(hours=1) if connection.vendor == "sqlite" else timedelta(seconds=0.2)
-    outbox.claim({"email": 5}, now=now, lease_until=now + lease)
+    outbox.claim({("email", shop.account.pk): 5}, now=now, lease_until=now + lease)
     post = Post()
     work(post, all_are("sent"))
     assert len(post.sent) == 1

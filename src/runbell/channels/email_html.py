@@ -9,7 +9,7 @@ from html import escape
 
 from runbell.channels.email_text import closing
 from runbell.channels.mime import slot
-from runbell.messages.message import Fact, Line, Message, Reader, StepLine, Strong, Tone, Trouble
+from runbell.messages.message import Entry, Fact, Line, Message, Reader, StepLine, Strong, Tone, Trouble
 from runbell.messages.wording import piece_text, plain, span
 from runbell.messages.words import words_in
 
@@ -103,6 +103,8 @@ def _body(message: Message, reader: Reader) -> Iterable[str]:
         yield f'<tr><td class="pad t2" style="padding:12px 32px 0;font-size:14px;line-height:20px;color:#50525B">{esc(remark)}</td></tr>'
     if message.steps:
         yield _steps(message)
+    if message.entries:
+        yield _entries(message, reader)
 
 
 def _h2(title: str, below: int) -> str:
@@ -160,6 +162,26 @@ def _step(step: StepLine, took: str) -> str:
         f'<strong class="{name}" style="color:{colour};font-weight:600">{esc(step.word)}</strong></td>'
         f'<td style="padding:0 14px 8px 0;font-size:14px;line-height:20px"><span style="font-family:{MONO};font-size:13px;word-break:break-word">{esc(step.command)}</span>{detail}</td>'
         f'<td class="t2 last" align="right" valign="top" style="padding:0 0 8px;font-size:14px;line-height:20px;color:#50525B;white-space:nowrap">{esc(took)}</td></tr>'
+    )
+
+
+def _entries(message: Message, reader: Reader) -> str:
+    rows = "\n".join(_entry(entry, reader) for entry in message.entries)
+    return f"""<tr><td class="pad" style="padding:22px 32px 0">
+<table role="presentation" class="ink" width="100%" cellpadding="0" cellspacing="0" border="0">
+{rows}
+</table>
+</td></tr>"""
+
+
+def _entry(entry: Entry, reader: Reader) -> str:
+    """Short: a list of a hundred stays below the 102 KB at which Gmail cuts."""
+    name, colour, mark = INK[entry.tone]
+    return (
+        f'<tr><td width="1%" valign="top" style="padding:0 14px 8px 0;font-size:14px;line-height:20px;white-space:nowrap">'
+        f'<strong class="{name}" style="color:{colour}">{mark}&nbsp;{esc(entry.word)}</strong></td>'
+        f'<td style="padding:0 0 8px;font-size:14px;line-height:20px;word-break:break-word"><a href="{esc(reader.links.runs + entry.run_id)}">{esc(entry.title)}</a>'
+        f' <span class="t3" style="color:#666871">{esc(entry.place)}</span></td></tr>'
     )
 
 

@@ -6,7 +6,7 @@ The slots are replaced by one recipient's own lines.
 from collections.abc import Iterable, Iterator
 
 from runbell.channels.mime import slot
-from runbell.messages.message import Message, Reader, StepLine, Trouble
+from runbell.messages.message import Entry, Message, Reader, StepLine, Trouble
 from runbell.messages.wording import NBSP, plain, span
 from runbell.messages.words import Words, words_in
 
@@ -23,6 +23,7 @@ def text_body(message: Message, reader: Reader) -> str:
         _facts(message, reader),
         *_troubles(message, reader),
         *_steps(message, words),
+        "\n".join(_entry(entry, reader) for entry in message.entries),
         wrap(plain(message.history, reader)),
         f"-- \n{FOOT}\n{wrap(closing(message, reader))}",
     ]
@@ -64,6 +65,10 @@ def _step(step: StepLine, words: Words) -> str:
     took = f" ({span(step.took, words)})" if step.took else ""
     lines = [f"{step.word}: {step.command}{took}" if step.command else f"{step.word}{took}"]
     return "\n".join([*lines, *([wrap(step.detail, "  ", "  ")] if step.detail else [])])
+
+
+def _entry(entry: Entry, reader: Reader) -> str:
+    return f"{entry.word}: {entry.title} · {entry.place}\n  {reader.links.runs}{entry.run_id}"
 
 
 def aligned(pairs: Iterable[tuple[str, str]]) -> str:

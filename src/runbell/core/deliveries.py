@@ -6,6 +6,7 @@ queued ─claim─> sending ─Sent─> sent
                    └──Dead───> dead (because)        suppressed: never queued, receipt only
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -82,6 +83,14 @@ def refusals_after(row: int, verdict: Verdict) -> int:
     if isinstance(verdict, Sent):
         return 0
     return row + (isinstance(verdict, Dead) and verdict.is_refusal)
+
+
+def fair_share(room: int, waiting: Sequence[int], chance: float) -> dict[int, int]:
+    """Places for each who waits, as equal as can be; `chance` in [0, 1) says who gets what does not divide."""
+    start = int(chance * len(waiting))
+    each, rest = divmod(room, max(len(waiting), 1))
+    shares = {who: each + (place < rest) for place, who in enumerate((*waiting[start:], *waiting[:start]))}
+    return {who: share for who, share in shares.items() if share}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ SETTINGS = (
     Setting("RUNBELL_SLACK_API_URL", "https://slack.com/api/", "Slack's Web API; https://slack-gov.com/api/ for GovSlack."),
     Setting("RUNBELL_SLACK_REQUIRE", "owner", "What one must be in a Slack workspace to link it: owner, admin or any."),
     Setting("RUNBELL_SLACK_DIGEST_AFTER", "10", "So many messages waiting for one Slack channel go as one that lists them. 0: never."),
+    Setting(
+        "RUNBELL_MAIL_DIGEST_AFTER",
+        "60",
+        "When more messages than this come up for one address within an hour, they go as mails that list them. 0: never.",
+    ),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),

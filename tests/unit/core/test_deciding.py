@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbell.core.because import Because
-from runbell.core.deliveries import JITTER, LADDER, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.deliveries import JITTER, LADDER, Dead, DeliveryState, NextStep, Retry, Sent, Verdict, fair_share, next_step
 from runbell.core.permissions import ALLOWED, SENTENCES, Action, Permission, Role, may
 from runbell.core.rules import DestinationFact, RuleFact, Scope, decide
 from runbell.core.runs import Outcome
@@ -164,3 +164,19 @@ def test_a_token_never_goes_beyond_its_member_nor_its_own_words() -> None:
     assert not may(Role.ACCOUNT_ADMIN, Action.MANAGE_TOKENS, report)
     assert not may(Role.VIEWER, Action.REPORT_RUNS, report)
     assert may(Role.ACCOUNT_ADMIN, Action.MANAGE_TOKENS, frozenset({Permission.ADMIN}))
+
+
+@pytest.mark.parametrize(
+    ("room", "waiting", "chance", "expected"),
+    [
+        (64, [7], 0.9, {7: 64}),
+        (64, [7, 8], 0.0, {7: 32, 8: 32}),
+        (3, [7, 8], 0.0, {7: 2, 8: 1}),
+        (3, [7, 8], 0.5, {8: 2, 7: 1}),
+        (1, [7, 8, 9], 0.4, {8: 1}),
+        (0, [7], 0.0, {}),
+        (5, [], 0.5, {}),
+    ],
+)
+def test_places_are_shared_out_equally(room: int, waiting: list[int], chance: float, expected: dict[int, int]) -> None:
+    assert fair_share(room, waiting, chance) == expected

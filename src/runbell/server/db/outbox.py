@@ -1,5 +1,7 @@
 """The outbox: the delivery table as a queue, behind a port of four: `claim`, `settle`, `next_due`, `wake`.
 
+Each account stands in its own line, so that what one has waiting does not delay the others.
+
 `due_at` is schedule, backoff and lease in one: a claim moves it past the lease, so a crash simply makes the row due again. What
 was claimed is settled only by the token of its claim. One SQL for SQLite and PostgreSQL; they differ in locking and in casts.
 Every function runs a fixed number of statements, however many deliveries it is about, inside the caller's transaction.
@@ -25,25 +27,36 @@ from runbell.core.deliveries import DeliveryState
 
 CHANNEL = "runbell_outbox"
 LONGEST_ADDRESS = 103
+LONGEST_LINE = 1_000  # looked at in one transaction; more are left for the next
+MOST_HEADS = 100  # of one statement
 LOST_RUNS = ""  # beside the lanes in `next_due`: when the next started run is given up
 
-# Literals, not parameters: only then does SQLite see that the partial index `delivery_due` fits.
+# Literals, not parameters: only then does SQLite see that the partial index `delivery_turn` fits.
 PENDING_SQL = "state IN ('queued', 'sending', 'waiting')"
-_CLAIM = f"""
-    WITH due AS MATERIALIZED (
-        SELECT id FROM runbell_delivery WHERE lane = %s AND {PENDING_SQL} AND due_at <= %s ORDER BY due_at LIMIT %s {{lock}}
-    )
-    UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN (SELECT id FROM due) RETURNING id"""
-# Jumps from lane to lane in the index instead of reading every pending row.
+_DUE = f"""
+    due{{place}} AS MATERIALIZED (
+        SELECT id FROM runbell_delivery WHERE lane = %s AND account_id = %s AND {PENDING_SQL} AND due_at <= %s
+        ORDER BY due_at, id LIMIT %s {{lock}}
+    )"""
+_CLAIM = """
+    WITH {parts} UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN ({ids}) RETURNING id"""
+# Jumps from lane to lane, and in each from account to account, instead of reading every pending row.
 _NEXT_DUE = f"""
     WITH RECURSIVE lanes(lane) AS (
         SELECT (SELECT MIN(lane) FROM runbell_delivery WHERE {PENDING_SQL})
         UNION ALL
         SELECT (SELECT MIN(d.lane) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+    ),
+    heads(lane, account) AS (
+        SELECT lane, (SELECT MIN(d.account_id) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = lanes.lane)
+        FROM lanes WHERE lane IS NOT NULL
+        UNION ALL
+        SELECT lane, (SELECT MIN(d.account_id) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = heads.lane AND d.account_id > heads.account)
+        FROM heads WHERE account IS NOT NULL
     )
-    SELECT lane, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = lanes.lane)
-    FROM lanes WHERE lane IS NOT NULL
-    UNION ALL SELECT '{LOST_RUNS}', MIN(lost_at) FROM runbell_run WHERE lost_at IS NOT NULL"""
+    SELECT lane, account, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = heads.lane AND d.account_id = heads.account)
+    FROM heads WHERE account IS NOT NULL
+    UNION ALL SELECT '{LOST_RUNS}', 0, MIN(lost_at) FROM runbell_run WHERE lost_at IS NOT NULL"""
 _MOVE_COLUMNS = {
     "id": "bigint",
     "claim": "text",
@@ -79,27 +92,41 @@ class Move:
     settled_at: datetime | None = None
 
 
-def claim(lanes: Mapping[str, int], *, now: datetime, lease_until: datetime) -> dict[int, str]:
-    """Takes up to so many due deliveries of each lane, oldest first; nobody else gets them before `lease_until`. Returns {id: token}."""
-    token = secrets.token_hex(16)
-    sql = _CLAIM.format(lock="FOR UPDATE SKIP LOCKED" if _is_postgres() else "")
-    claimed: dict[int, str] = {}
+Head = tuple[str, int]
+"""A lane, and an account that has something in it."""
+
+
+def claim(quotas: Mapping[Head, int], *, now: datetime, lease_until: datetime) -> dict[int, str]:
+    """Takes up to so many due deliveries of each account in each lane, oldest first; nobody else gets them before `lease_until`.
+
+    Returns {id: token}.
+    """
+    token, lock = secrets.token_hex(16), "FOR UPDATE SKIP LOCKED" if _is_postgres() else ""
+    claimed: list[int] = []
     with connection.cursor() as cursor:
-        for lane, room in lanes.items():
-            cursor.execute(sql, [lane, _stored(now), room, token, _stored(lease_until)])
-            claimed |= dict.fromkeys([row[0] for row in cursor.fetchall()], token)
-    return claimed
+        for part in _batched(quotas.items()):
+            parts = ", ".join(_DUE.format(place=place, lock=lock) for place in range(len(part)))
+            ids = " UNION ALL ".join(f"SELECT id FROM due{place}" for place in range(len(part)))
+            which = [value for (lane, account), most in part for value in (lane, account, _stored(now), most)]
+            cursor.execute(_CLAIM.format(parts=parts, ids=ids), [*which, token, _stored(lease_until)])
+            claimed += [row[0] for row in cursor.fetchall()]
+    return dict.fromkeys(claimed, token)
+
+
+def _batched(items: Iterable[tuple[Head, int]]) -> Iterator[list[tuple[Head, int]]]:
+    every = list(items)
+    return (every[start : start + MOST_HEADS] for start in range(0, len(every), MOST_HEADS))
 
 
 def lines(lanes: Iterable[str], destinations: Sequence[int], token: str) -> dict[int, list[int]]:
-    """What waits to tell of a run, by destination, oldest first: claimed by `token`, or by nobody, and then locked."""
+    """What waits to tell of a run, by destination, oldest first: claimed by `token`, or by nobody, and then locked. At most `LONGEST_LINE`."""
     lanes = sorted(lanes)
     sql = f"""
         SELECT destination_id, id FROM runbell_delivery
         WHERE lane IN ({_marks(lanes)}) AND {PENDING_SQL} AND purpose = 'run' AND destination_id IN ({_marks(destinations)})
             AND (state <> 'sending' OR claim = %s)
             AND NOT EXISTS (SELECT 1 FROM runbell_attempt a WHERE a.delivery_id = runbell_delivery.id AND a.verdict = 'lost')
-        ORDER BY created_at, id {"FOR UPDATE SKIP LOCKED" if _is_postgres() else ""}"""
+        ORDER BY created_at, id LIMIT {LONGEST_LINE} {"FOR UPDATE SKIP LOCKED" if _is_postgres() else ""}"""
     found: dict[int, list[int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(sql, [*lanes, *destinations, token])
@@ -142,11 +169,15 @@ def renew(claims: Mapping[int, str], *, lease_until: datetime) -> None:
         cursor.execute(sql, [_stored(lease_until), *ids, *tokens])
 
 
-def next_due() -> dict[str, datetime]:
-    """When each lane that holds something has work again; under `LOST_RUNS`, when the next run is lost."""
+def next_due() -> dict[str, dict[int, datetime]]:
+    """When each lane that holds something has work again, by account; under `LOST_RUNS`, for account 0, when the next run is lost."""
+    found: dict[str, dict[int, datetime]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_NEXT_DUE)
-        return {lane: _read(at) for lane, at in cursor.fetchall() if at is not None}
+        for lane, account, at in cursor.fetchall():
+            if at is not None:
+                found.setdefault(lane, {})[account] = _read(at)
+    return found
 
 
 def release_all(*, now: datetime) -> None:

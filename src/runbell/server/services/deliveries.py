@@ -12,7 +12,7 @@ from django.db import transaction
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
-from runbell.core.deliveries import PENDING, DeliveryState, Ends, NextStep, Retry, Sent, Verdict, next_step
+from runbell.core.deliveries import PENDING, DeliveryState, Ends, NextStep, Retry, Sent, Verdict, fair_share, next_step
 from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
@@ -28,6 +28,7 @@ from runbell.server.services.parcels import Parcel, load_parcels, transport
 from runbell.server.services.withdrawals import withdraw as withdraw
 
 Dice = Callable[[], float]
+Due = Mapping[str, Mapping[int, datetime]]
 NOTICE_MAX_AGE = timedelta(days=30)
 """News of trouble waits for the end of it: while the mail server is down, nothing else could tell."""
 
@@ -58,22 +59,33 @@ def turn(
     """Settles everything at hand and claims what fits, in one commit. `room` says how many more a lane takes."""
     _settle(results, now, dice)
     due = outbox.next_due()
-    is_due = [lane for lane, at in due.items() if lane != outbox.LOST_RUNS and at <= now] if may_claim else []
-    lanes = {lane: count for lane in is_due if (count := room(lane)) > 0}
-    if not lanes:
+    quotas = _quotas(due, room, now, dice) if may_claim else {}
+    if not quotas:
         return _turn((), due)
-    parcels = load_parcels(outbox.claim(lanes, now=now, lease_until=lease_until), now=now)
+    parcels = load_parcels(outbox.claim(quotas, now=now, lease_until=lease_until), now=now)
     dropped = [_move(parcel, NextStep(DeliveryState.SUPPRESSED, because=parcel.suppressed), now) for parcel in parcels if parcel.suppressed]
     live = [parcel for parcel in parcels if not parcel.suppressed]
-    folded = fold(live, now=now)
-    ready, later = take_turns([parcel for parcel in live if parcel.id not in folded], now=now, lease_until=lease_until)
+    folding = fold(live, now=now)
+    moving = [parcel for parcel in live if parcel.id not in folding.ended and parcel.id not in folding.later]
+    ready, paced = take_turns(moving, now=now, lease_until=lease_until)
+    later = {**folding.later, **paced}
     outbox.settle([*dropped, *(_put_back(parcel, later[parcel.id]) for parcel in parcels if parcel.id in later)])
     return _turn(ready, outbox.next_due())
 
 
-def _turn(parcels: Sequence[Parcel], due: dict[str, datetime]) -> Turn:
-    lost_at = due.pop(outbox.LOST_RUNS, None)
-    return Turn(parcels, due, lost_at)
+def _quotas(due: Due, room: Callable[[str], int], now: datetime, dice: Dice) -> dict[outbox.Head, int]:
+    """The room of each lane, shared out among the accounts that have something due in it."""
+    waiting = {
+        lane: [account for account, at in accounts.items() if at <= now] for lane, accounts in due.items() if lane != outbox.LOST_RUNS
+    }
+    shares = {lane: fair_share(max(room(lane), 0), accounts, dice()) for lane, accounts in waiting.items() if accounts}
+    return {(lane, account): share for lane, found in shares.items() for account, share in found.items()}
+
+
+def _turn(parcels: Sequence[Parcel], due: Due) -> Turn:
+    first = {lane: min(accounts.values()) for lane, accounts in due.items()}
+    lost_at = first.pop(outbox.LOST_RUNS, None)
+    return Turn(parcels, first, lost_at)
 
 
 def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
@@ -88,10 +100,10 @@ def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
 
 
 def finish(result: Result, *, now: datetime, chance: float) -> outbox.Move:
-    """The one place where a delivery gets a new state. A parcel given back is as it was before its claim, and due at once."""
+    """The one place where a delivery gets a new state. A parcel given back is as it was before its claim, and due by its age."""
     parcel, verdict = result.parcel, result.verdict
     if verdict is None:
-        return _put_back(parcel, now)
+        return _put_back(parcel, min(parcel.created_at, now))
     step = next_step(
         verdict,
         attempts=parcel.attempts + 1,

@@ -52,5 +52,5 @@ def outage(*, now: datetime) -> Outage | None:
     for since, because in tried.order_by("created_at").values_list("created_at", "last_because")[:100]:
         if because["code"] in WAYS_DOWN:
             return Outage(since, Because.from_json(because))
-    due = min((at for lane, at in outbox.next_due().items() if lane != outbox.LOST_RUNS), default=now)
+    due = min((at for lane, accounts in outbox.next_due().items() if lane != outbox.LOST_RUNS for at in accounts.values()), default=now)
     return Outage(due) if due < now - LATE * scale else None

@@ -49,7 +49,7 @@ class Delivery(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deliveries")
     purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.RUN)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="deliveries")
-    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, null=True, related_name="deliveries")
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, null=True, related_name="deliveries", db_index=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True)
     payload = EncryptedBinaryField(null=True)  # sign-in and reset mails alone; deleted once sent
     lane = models.CharField(max_length=64)
@@ -71,8 +71,9 @@ class Delivery(models.Model):
             models.UniqueConstraint(fields=["run", "destination"], condition=Q(purpose="run"), name="delivery_once"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["lane", "due_at"], name="delivery_due", condition=Q(state__in=[s.value for s in PENDING])),
+            models.Index(fields=["lane", "account", "due_at"], name="delivery_turn", condition=Q(state__in=[s.value for s in PENDING])),
             models.Index(fields=["account", "-id"], name="delivery_by_account"),
+            models.Index(fields=["destination", "-id"], name="delivery_by_destination"),
         ]
 
     def __str__(self) -> str:
