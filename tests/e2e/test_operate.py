@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.e2e.conftest import Database
 from tests.e2e.installation import Installation
 from tests.e2e.processes import free_port
 from tests.e2e.seed import SECRETS
@@ -15,7 +16,7 @@ PAGE = (ROOT / "docs/howto/operate.md").read_text()
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$PLAYED/calls"
 case $1 in stop|restart) kill -TERM "$(cat "$PLAYED/pid")" && while kill -0 "$(cat "$PLAYED/pid")" 2> /dev/null; do sleep 0.05; done ;; esac
-case $1 in start|restart) runbell serve > "$PLAYED/log" 2>&1 & echo $! > "$PLAYED/pid"; until [ -S "$RUNBELL_HOME/worker.sock" ]; do sleep 0.05; done ;; esac
+case $1 in start|restart) runbell serve > "$PLAYED/log" 2>&1 & echo $! > "$PLAYED/pid"; until grep -q "Runbell is at" "$PLAYED/log"; do sleep 0.05; done ;; esac
 """
 
 
@@ -49,7 +50,7 @@ def shell(here: Installation, text: str, **env: str) -> str:
     return ended.stdout
 
 
-def test_the_page(here: Installation) -> None:
+def test_the_page(here: Installation, on_postgres: Database) -> None:
     files = here.home.parent
     shell(here, "systemctl start runbell")
     try:
@@ -76,9 +77,9 @@ def test_the_page(here: Installation) -> None:
         assert here.secrets() == list(SECRETS)
 
         [move] = chapter("From SQLite to PostgreSQL")
-        elsewhere = files / "elsewhere.sqlite3"
-        assert "Every table reads the same" in shell(here, move, POSTGRES_URL=f"sqlite://{elsewhere}")
-        assert here.number("SELECT COUNT(*) FROM runbell_run") == 3
+        url = on_postgres.env["RUNBELL_DATABASE_URL"]
+        assert "Every table reads the same" in shell(here, move, POSTGRES_URL=url)
+        assert Installation(here.home, here.env | on_postgres.env).secrets() == list(SECRETS)
     finally:
         shell(here, "systemctl stop runbell")
     calls = (files / "calls").read_text().splitlines()

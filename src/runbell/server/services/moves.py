@@ -30,7 +30,7 @@ def move_to(url: str, *, tell: Tell) -> dict[str, Sum]:
         except CannotCopy as trouble:
             raise BadField("--to", str(trouble)) from None
         except DatabaseError as trouble:
-            raise BadField("--to", f"the database there cannot be used: {str(trouble).strip()}") from None
+            raise BadField("--to", f"the database there cannot be used: {' '.join(str(trouble).split())}") from None
 
 
 def _is_ours(entry: dict[str, object]) -> bool:
