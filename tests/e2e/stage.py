@@ -62,13 +62,13 @@ class Server:
         return self.home.with_suffix(".log")
 
     @property
-    def _env(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
         own = {"RUNBELL_HOME": str(self.home), "RUNBELL_BIND": f"127.0.0.1:{self.port}", "RUNBELL_MAIL_DIGEST_AFTER": "0"}
         return BARE | own | self.env
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            process = subprocess.Popen([RUNBELL, "serve"], env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen([RUNBELL, "serve"], env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.process = process
         wait_until(lambda: process.poll() is not None or (self.answers() and self.worker()), "an answer of serve")
         assert process.poll() is None, f"serve ended with {process.returncode}:\n{self.log.read_text()[-4000:]}"
@@ -88,7 +88,7 @@ class Server:
     def admin(self, *words: str) -> str:
         command = [RUNBELL, "admin", *words]
         return subprocess.run(
-            command, env=self._env, input="correct horse battery", capture_output=True, text=True, check=True
+            command, env=self.environ, input="correct horse battery", capture_output=True, text=True, check=True
         ).stdout.strip()
 
     def furnish(self, recipients: tuple[str, ...]) -> None:
