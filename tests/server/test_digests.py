@@ -1,5 +1,6 @@
 """Many runs for one Slack channel or address become one message that names each of them. Also on PostgreSQL."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -80,7 +81,7 @@ def test_more_than_that_wait_and_one_message_names_them_all(shop: Acme, alerts: 
     [parcel] = turn()
     assert (parcel.id, parcel.purpose, parcel.settings["channel_id"]) == (digest.pk, "digest", "C0000001")
     assert parcel.body
-    assert parcel.body["subject"] == "4 runs ended · 2 failed and 2 succeeded"
+    assert json.loads(parcel.body)["subject"] == "4 runs ended · 2 failed and 2 succeeded"
     assert parcel.reader
     assert parcel.reader.links.runs.endswith(f"/a/{shop.account.pk}/runs/")
 

@@ -22,7 +22,8 @@ from runbell.server.services.access import Actor
 from runbell.server.services.deliveries import connect
 from runbell.server.services.invitation_links import join_url
 from runbell.server.services.members import add_member
-from runbell.server.services.parcels import Renderer, load_parcels
+from runbell.server.services.parcels import Renderer
+from tests.server.letters import parcel_of
 from tests.server.people import NOW, PASSWORD, Acme, acme
 from tests.server.test_pages import sign_in
 
@@ -54,7 +55,7 @@ def act(shop: Acme, invitation: Invitation, what: str, client: Client | None = N
 
 def mail_of(delivery: Delivery) -> str:
     """What would go over the wire, decoded."""
-    (parcel,) = load_parcels({delivery.pk: "claim"}, now=NOW)
+    parcel = parcel_of(delivery, now=NOW)
     assert parcel.suppressed is None
     assert parcel.settings["address"] == GRACE
     mail = message_from_bytes(Renderer().payload(parcel), policy=policy.default)
@@ -97,7 +98,7 @@ class TestInviting:
 
     def test_without_a_relay_the_mailbox_shows_it(self, shop: Acme) -> None:
         delivery = mail(invite(shop))
-        (parcel,) = load_parcels({delivery.pk: "claim"}, now=NOW)
+        parcel = parcel_of(delivery, now=NOW)
         connect("email", clock=timezone.now).send(parcel.settings, Renderer().payload(parcel), parcel.key)
         assert MailboxItem.objects.get().recipient == GRACE
         page = sign_in(shop).get(f"/a/{shop.account.pk}/mailbox").content.decode()

@@ -16,8 +16,8 @@ from runbell.server.services.access import Actor
 from runbell.server.services.bounces import lift
 from runbell.server.services.decisions import silent_because
 from runbell.server.services.hearing import able
-from runbell.server.services.parcels import load_parcels
 from tests.fakes.slack import FakeSlack
+from tests.server.letters import parcel_of
 from tests.server.people import NOW, Acme, acme
 from tests.server.slack_shop import channel, configured, link, second_admin, workspace
 from tests.server.test_bounces import work
@@ -128,7 +128,7 @@ def test_what_waits_when_the_link_ends_is_not_sent(shop: Acme, slack: FakeSlack)
 def test_a_token_is_in_the_parcel_and_in_no_repr_of_it(shop: Acme, slack: FakeSlack) -> None:
     told(shop, slack)
     make_run(shop, ago=JUST_NOW)
-    [parcel] = load_parcels({Delivery.objects.get().pk: "claim"}, now=NOW)
+    parcel = parcel_of(Delivery.objects.get(), now=NOW)
     assert parcel.settings["token"].startswith("xoxb-")
     assert parcel.settings["token"] not in repr(parcel)
 

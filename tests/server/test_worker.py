@@ -369,7 +369,7 @@ def test_a_turn_costs_the_same_queries_whatever_the_batch(shop: Acme, count: int
     assert len(parcels) == count
     assert set(states()) == {"dead"}
     statements = [query for query in queries.captured_queries if not query["sql"].startswith(("BEGIN", "COMMIT"))]
-    assert len(statements) == 11
+    assert len(statements) == 10
 
 
 def test_an_external_address_gets_its_unsubscribe_link_and_no_page_of_ours(shop: Acme) -> None:

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -39,7 +40,15 @@ _DUE = f"""
         ORDER BY due_at, id LIMIT %s {{lock}}
     )"""
 _CLAIM = """
-    WITH {parts} UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN ({ids}) RETURNING id"""
+    WITH {parts} UPDATE runbell_delivery SET state = 'sending', claim = %s, due_at = %s WHERE id IN ({ids})
+    RETURNING id, claim, lane, resends, attempts, purpose, account_id, destination_id, message_id, run_id,
+        (SELECT job_id FROM runbell_run r WHERE r.id = runbell_delivery.run_id),
+        (SELECT finished_at FROM runbell_run r WHERE r.id = runbell_delivery.run_id),
+        created_at, last_because, because,
+        attempts > 0 AND EXISTS (
+            SELECT 1 FROM runbell_attempt a
+            WHERE a.delivery_id = runbell_delivery.id AND a.verdict = 'lost' AND a.at >= runbell_delivery.created_at
+        )"""
 # Jumps from lane to lane, and in each from account to account, instead of reading every pending row.
 _NEXT_DUE = f"""
     WITH RECURSIVE lanes(lane) AS (
@@ -67,6 +76,15 @@ _MOVE_COLUMNS = {
     "provider_id": "text",
     "settled_at": "timestamptz",
 }
+_TRY_COLUMNS = {
+    "delivery_id": "bigint",
+    "at": "timestamptz",
+    "took": "double precision",
+    "verdict": "text",
+    "because": "jsonb",
+    "provider_id": "text",
+}
+_LOG = f"INSERT INTO runbell_attempt ({', '.join(_TRY_COLUMNS)}) VALUES {{rows}}"
 _SETTLE = f"""
     WITH moved({", ".join(_MOVE_COLUMNS)}) AS (VALUES {{rows}})
     UPDATE runbell_delivery SET
@@ -76,6 +94,42 @@ _SETTLE = f"""
     FROM moved
     WHERE runbell_delivery.id = moved.id AND runbell_delivery.claim = moved.claim AND runbell_delivery.state = 'sending'
     RETURNING runbell_delivery.id"""
+
+
+class Claimed(NamedTuple):
+    """A claimed delivery with the job and the end of its run. Not a model: making those is most of what it would cost the dispatcher.
+
+    `was_lost`: the answer to one of its tries since it was queued, so it may have arrived.
+    """
+
+    id: int
+    claim: str
+    lane: str
+    resends: int
+    attempts: int
+    purpose: str
+    account_id: int
+    destination_id: int | None
+    message_id: int | None
+    run_id: int | None
+    job_id: int | None
+    finished_at: datetime | None
+    created_at: datetime
+    last_because: Because | None = None
+    because: Because | None = None
+    was_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of sending a delivery. `verdict`: sent, retry, lost or dead."""
+
+    delivery_id: int
+    at: datetime
+    took: float
+    verdict: str
+    because: Because | None = None
+    provider_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +150,21 @@ Head = tuple[str, int]
 """A lane, and an account that has something in it."""
 
 
-def claim(quotas: Mapping[Head, int], *, now: datetime, lease_until: datetime) -> dict[int, str]:
+def claim(quotas: Mapping[Head, int], *, now: datetime, lease_until: datetime) -> list[Claimed]:
     """Takes up to so many due deliveries of each account in each lane, oldest first; nobody else gets them before `lease_until`.
 
-    Returns {id: token}.
+    One token for all, and of all accounts and lanes the oldest first.
     """
     token, lock = secrets.token_hex(16), "FOR UPDATE SKIP LOCKED" if _is_postgres() else ""
-    claimed: list[int] = []
+    claimed: list[Claimed] = []
     with connection.cursor() as cursor:
         for part in _batched(quotas.items()):
             parts = ", ".join(_DUE.format(place=place, lock=lock) for place in range(len(part)))
             ids = " UNION ALL ".join(f"SELECT id FROM due{place}" for place in range(len(part)))
             which = [value for (lane, account), most in part for value in (lane, account, _stored(now), most)]
             cursor.execute(_CLAIM.format(parts=parts, ids=ids), [*which, token, _stored(lease_until)])
-            claimed += [row[0] for row in cursor.fetchall()]
-    return dict.fromkeys(claimed, token)
+            claimed += map(_claimed, cursor.fetchall())
+    return sorted(claimed, key=lambda row: (row.created_at, row.id))
 
 
 def _batched(items: Iterable[tuple[Head, int]]) -> Iterator[list[tuple[Head, int]]]:
@@ -151,12 +205,21 @@ def settle(moves: Sequence[Move]) -> set[int]:
     """Moves what is still held by its claim; returns those ids. A lease that ran out and was claimed anew is left alone."""
     if not moves:
         return set()
-    casts = [f"%s::{kind}" if _is_postgres() else "%s" for kind in _MOVE_COLUMNS.values()]
-    row = f"({', '.join(casts)})"
-    values = [value for move in moves for value in _row(move)]
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLE.format(rows=", ".join([row] * len(moves))), values)
+        cursor.execute(_SETTLE.format(rows=_rows(_MOVE_COLUMNS, len(moves))), [value for move in moves for value in _row(move)])
         return {found for (found,) in cursor.fetchall()}
+
+
+def log(tries: Sequence[Try]) -> None:
+    if not tries:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_LOG.format(rows=_rows(_TRY_COLUMNS, len(tries))), [value for each in tries for value in _tried(each)])
+
+
+def _rows(columns: Mapping[str, str], count: int) -> str:
+    casts = [f"%s::{kind}" if _is_postgres() else "%s" for kind in columns.values()]
+    return ", ".join([f"({', '.join(casts)})"] * count)
 
 
 def renew(claims: Mapping[int, str], *, lease_until: datetime) -> None:
@@ -219,6 +282,16 @@ def wake() -> None:
             return  # nobody listens, or its buffer is full: then it is awake already
 
 
+def _claimed(row: Sequence[Any]) -> Claimed:
+    *plain, finished_at, created_at, last_because, because, was_lost = row
+    ended = _read(finished_at) if finished_at else None
+    return Claimed._make((*plain, ended, _read(created_at), _because(last_because), _because(because), bool(was_lost)))
+
+
+def _because(stored: str | None) -> Because | None:
+    return Because.from_json(json.loads(stored)) if stored else None
+
+
 def _row(move: Move) -> list[Any]:
     return [
         move.id,
@@ -226,10 +299,18 @@ def _row(move: Move) -> list[Any]:
         move.state.value,
         _stored(move.due_at),
         move.attempts,
-        json.dumps(move.last_because.to_json()) if move.last_because else None,
+        _json(move.last_because),
         move.provider_id,
         _stored(move.settled_at) if move.settled_at else None,
     ]
+
+
+def _tried(each: Try) -> list[Any]:
+    return [each.delivery_id, _stored(each.at), each.took, each.verdict, _json(each.because), each.provider_id]
+
+
+def _json(because: Because | None) -> str | None:
+    return json.dumps(because.to_json()) if because else None
 
 
 def _is_postgres() -> bool:
@@ -240,10 +321,13 @@ def _marks(values: Iterable[Any]) -> str:
     return ", ".join("%s" for _ in values)
 
 
+@lru_cache(maxsize=16)
 def _stored(at: datetime) -> Any:
-    """SQLite keeps text in UTC, which sorts as time does."""
+    """SQLite keeps text in UTC, which sorts as time does. A batch has few moments."""
     return connection.ops.adapt_datetimefield_value(at)
 
 
 def _read(stored: datetime | str) -> datetime:
-    return stored if isinstance(stored, datetime) else datetime.fromisoformat(stored).replace(tzinfo=UTC)
+    """SQLite's module reads what comes straight from a column, and knows no zone."""
+    at = stored if isinstance(stored, datetime) else datetime.fromisoformat(stored)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -17,7 +17,7 @@ from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
 from runbell.server.db.bell import open_bell as open_bell
-from runbell.server.db.models import Attempt, Delivery
+from runbell.server.db.models import Delivery
 from runbell.server.db.models.deliveries import LOST, Purpose
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.bounces import Ending, judge
@@ -93,9 +93,7 @@ def _settle(results: Sequence[Result], now: datetime, dice: Dice) -> None:
     settled = outbox.settle(list(moves.values()))
     ended = [result for result in results if result.parcel.id in settled]
     let_go(((result.parcel, result.verdict, result.at + timedelta(seconds=result.took)) for result in ended), now=now)
-    tried = [result for result in ended if _is_attempt(result.verdict)]
-    if tried:
-        Attempt.objects.bulk_create(map(_attempt, tried))
+    outbox.log([_try(result, verdict) for result in ended if (verdict := result.verdict) and _is_attempt(verdict)])
     judge([ending for result in ended if (ending := _ending(result, moves[result.parcel.id]))], now=now)
 
 
@@ -138,19 +136,17 @@ def _move(parcel: Parcel, step: NextStep, now: datetime, provider_id: str = "") 
     )
 
 
-def _is_attempt(verdict: Verdict | None) -> bool:
-    return verdict is not None and not (isinstance(verdict, Retry) and (verdict.is_transport or verdict.is_busy))
+def _is_attempt(verdict: Verdict) -> bool:
+    return not (isinstance(verdict, Retry) and (verdict.is_transport or verdict.is_busy))
 
 
-def _attempt(result: Result) -> Attempt:
-    verdict = result.verdict
-    because = None if verdict is None or isinstance(verdict, Sent) else verdict.because.to_json()
-    return Attempt(
+def _try(result: Result, verdict: Verdict) -> outbox.Try:
+    return outbox.Try(
         delivery_id=result.parcel.id,
         at=result.at,
         took=result.took,
         verdict=LOST if isinstance(verdict, Retry) and verdict.is_lost else type(verdict).__name__.lower(),
-        because=because,
+        because=None if isinstance(verdict, Sent) else verdict.because,
         provider_id=verdict.provider_id[:200] if isinstance(verdict, Sent) else "",
     )
 

@@ -1,7 +1,8 @@
 """What a lane needs to send a claimed delivery: loaded by the dispatcher, rendered in the lane without the database."""
 
+import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
-from django.db.models import BinaryField, Exists, OuterRef, Q, TextField
+from django.db.models import BinaryField, TextField
 from django.db.models.functions import Cast
 
 from runbell.channels.base import Recipient, Rendering, Transport
@@ -18,9 +19,10 @@ from runbell.channels.registry import channel
 from runbell.core.because import Because
 from runbell.messages.message import Links, Message, Reader
 from runbell.server.db.fields import decrypt
-from runbell.server.db.models import Attempt, Delivery, Destination, State
+from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
-from runbell.server.db.models.deliveries import LOST, Purpose
+from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.outbox import Claimed
 from runbell.server.services.decisions import SECRETS, address_of, silent_because
 from runbell.server.services.unsubscribe import unsubscribe_url
 
@@ -52,53 +54,42 @@ class Parcel:
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     payload: bytes | None = None
     message_id: int | None = None
-    body: Mapping[str, Any] | None = None
+    body: str | None = field(default=None, repr=False)
     reader: Reader | None = None
     recipient: Recipient | None = None
     suppressed: Because | None = None
 
 
-class Claimed(NamedTuple):
-    """The columns of a claimed delivery. Not a model: making those is most of what a delivery would cost the dispatcher."""
+class Words(NamedTuple):
+    """A stored message. `body` is read where it is rendered: what many recipients share is read once."""
 
-    pk: int
-    lane: str
-    resends: int
-    attempts: int
-    created_at: datetime
-    last_because: dict[str, Any] | None
-    because: dict[str, Any] | None
-    purpose: str
-    account_id: int
-    destination_id: int | None
-    message_id: int | None
-    run_id: int | None
-    run__job_id: int | None
-    run__finished_at: datetime | None
-    was_lost: bool = False
+    language: str
+    body: str
 
 
-def load_parcels(claims: Mapping[int, str], *, now: datetime) -> list[Parcel]:
-    """Everything about the claimed, oldest first: three queries; one more when account mail is among them, one when secrets are needed."""
-    if not claims:
+def load_parcels(rows: Sequence[Claimed], *, now: datetime) -> list[Parcel]:
+    """Everything about the claimed: two queries; one more when account mail is among them, one when secrets are needed."""
+    if not rows:
         return []
-    lost = Attempt.objects.filter(delivery=OuterRef("pk"), verdict=LOST, at__gte=OuterRef("created_at"))
-    found = Delivery.objects.filter(pk__in=claims).annotate(was_lost=Q(attempts__gt=0) & Exists(lost)).order_by("created_at", "pk")
-    rows = [Claimed(*row) for row in found.values_list(*Claimed._fields)]
     related = Destination.objects.select_related("account", "member__user", "link__workspace").defer(*SECRETS)
     destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
     secrets = _secrets([pk for pk, destination in destinations.items() if destination.link_id or _has_secret(destination.kind)])
-    bodies = StoredMessage.objects.only("language", "body").in_bulk({row.message_id for row in rows if row.message_id})
-    payloads = _payloads([row.pk for row in rows if row.message_id is None])
+    messages = _messages({row.message_id for row in rows if row.message_id})
+    payloads = _payloads([row.id for row in rows if row.message_id is None])
     return [
-        _account_parcel(_bare(row, claims[row.pk]), payloads[row.pk])
-        if row.pk in payloads
+        _account_parcel(row, payloads[row.id])
+        if row.id in payloads
         else _with(
             secrets.get(row.destination_id or 0, {}),
-            _parcel(_bare(row, claims[row.pk]), row, destinations.get(row.destination_id or 0), bodies.get(row.message_id or 0), now),
+            _parcel(row, destinations.get(row.destination_id or 0), messages.get(row.message_id or 0), now),
         )
         for row in rows
     ]
+
+
+def _messages(ids: Collection[int]) -> dict[int, Words]:
+    stored = StoredMessage.objects.filter(pk__in=ids).values_list("pk", "language", Cast("body", TextField())) if ids else ()
+    return {pk: Words(language, body) for pk, language, body in stored}
 
 
 def _has_secret(kind: str) -> bool:
@@ -131,44 +122,45 @@ def _payloads(ids: Sequence[int]) -> dict[int, bytes]:
     return {pk: bytes(payload) for pk, payload in stored.values_list("pk", "stored")} if ids else {}
 
 
-def _account_parcel(bare: Parcel, stored: bytes) -> Parcel:
+def _account_parcel(row: Claimed, stored: bytes) -> Parcel:
     try:
         payload = decrypt(stored)
     except InvalidToken:
-        return replace(bare, suppressed=Because("payload_unreadable"))
-    return replace(bare, payload=payload, settings={"address": _address_in(payload)})
+        return _bare(row, suppressed=Because("payload_unreadable"))
+    return _bare(row, payload=payload, settings={"address": _address_in(payload)})
 
 
-def _bare(delivery: Claimed, claim: str) -> Parcel:
+def _bare(row: Claimed, **more: Any) -> Parcel:
     return Parcel(
-        id=delivery.pk,
-        claim=claim,
-        lane=delivery.lane,
-        key=f"{delivery.pk}.{delivery.resends}",
-        attempts=delivery.attempts,
-        created_at=delivery.created_at,
-        was_lost=delivery.was_lost,
-        purpose=delivery.purpose,
-        last_because=Because.from_json(delivery.last_because) if delivery.last_because else None,
+        id=row.id,
+        claim=row.claim,
+        lane=row.lane,
+        key=f"{row.id}.{row.resends}",
+        attempts=row.attempts,
+        created_at=row.created_at,
+        was_lost=row.was_lost,
+        purpose=row.purpose,
+        last_because=row.last_because,
+        **more,
     )
 
 
-def _parcel(bare: Parcel, delivery: Claimed, destination: Destination | None, message: StoredMessage | None, now: datetime) -> Parcel:
+def _parcel(row: Claimed, destination: Destination | None, message: Words | None, now: datetime) -> Parcel:
     if destination is None or message is None:
-        return replace(bare, suppressed=Because("destination_gone"))
+        return _bare(row, suppressed=Because("destination_gone"))
     if gone := _why_not(destination):
-        return replace(bare, destination_id=destination.pk, suppressed=gone)
-    return replace(
-        bare,
+        return _bare(row, destination_id=destination.pk, suppressed=gone)
+    return _bare(
+        row,
         destination_id=destination.pk,
         free_at=max(filter(None, (destination.next_at, destination.held_until)), default=None),
         has_trouble=destination.refusals > 0 or destination.trouble_told_at is not None,
         kind=destination.kind,
         settings={**destination.settings, "address": address_of(destination)},
-        message_id=message.pk,
+        message_id=row.message_id,
         body=message.body,
-        reader=reader_of(delivery, destination, message.language),
-        recipient=recipient_of(delivery, destination, now),
+        reader=reader_of(row, destination, message.language),
+        recipient=recipient_of(row, destination, now),
     )
 
 
@@ -200,12 +192,12 @@ def reader_of(delivery: Claimed, destination: Destination, language: str) -> Rea
 def recipient_of(delivery: Claimed, destination: Destination, now: datetime) -> Recipient:
     """A member finds why and settings on our pages, and so do those in a Slack channel; somebody outside has the unsubscribe link alone."""
     is_news = delivery.purpose in (Purpose.RUN, Purpose.DIGEST)
-    run_id, job_id, ended_at = (delivery.run_id, delivery.run__job_id, delivery.run__finished_at) if is_news else (None, None, None)
+    run_id, job_id, ended_at = (delivery.run_id, delivery.job_id, delivery.finished_at) if is_news else (None, None, None)
     base, kind = _account_url(delivery), channel(destination.kind)
     is_inside = destination.member_id is not None or kind.is_room
     return Recipient(
         address=address_of(destination),
-        because=Because.from_json(delivery.because) if delivery.because else Because("is_admin"),
+        because=delivery.because or Because("is_admin"),
         why_url=f"{base}/runs/{run_id}#why" if run_id and is_inside else "",
         settings_url=f"{base}/{kind.page(destination.pk, destination.address_key)}" if is_inside else "",
         unsubscribe_url=unsubscribe_url(destination, job_id or 0) if is_news else "",
@@ -248,4 +240,4 @@ class Renderer:
     def _render(self, parcel: Parcel) -> Rendering:
         assert parcel.body is not None
         assert parcel.reader is not None
-        return channel(parcel.kind).render(Message.from_json(parcel.body), parcel.reader, self._transport)
+        return channel(parcel.kind).render(Message.from_json(json.loads(parcel.body)), parcel.reader, self._transport)

@@ -22,13 +22,14 @@ from runbell.messages.facts import RunFacts, TestFacts
 from runbell.messages.message import Links, Message
 from runbell.server.db.models import Account, Destination, Environment, Job, Member, Rule, Run, State
 from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.outbox import Claimed
 from runbell.server.services import limits
 from runbell.server.services.access import Actor, NotThere, environment_for, job_for
 from runbell.server.services.addresses import EMAIL, EmailTarget
 from runbell.server.services.addresses import target_for as email_target_for
 from runbell.server.services.decisions import language_of, run_facts
 from runbell.server.services.letters import addresses_of, queue
-from runbell.server.services.parcels import Claimed, reader_of, recipient_of, transport
+from runbell.server.services.parcels import reader_of, recipient_of, transport
 from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.slack_pages import AnyTarget
 from runbell.server.services.slack_pages import target_for as slack_target_for
@@ -198,10 +199,12 @@ def _rendered(destination: Destination, account: Account, sample: Sample, now: d
     """The bytes as they would go out, their language and zone. Its unsubscribe link is void: a preview is not for unsubscribing somebody else."""
     language, base = language_of(destination, account), settings.RUNBELL_PUBLIC_URL
     claimed = Claimed(
-        *(0, destination.kind, 0, 0, now, None, _because(destination, sample).to_json(), Purpose.RUN, account.pk, destination.pk, None),
+        *(0, "", destination.kind, 0, 0, Purpose.RUN, account.pk, destination.pk, None),
         run_id=sample.run.pk if sample.run else None,
-        run__job_id=sample.job.pk if sample.job else None,
-        run__finished_at=None,  # or it would call itself late
+        job_id=sample.job.pk if sample.job else None,
+        finished_at=None,  # or it would call itself late
+        created_at=now,
+        because=_because(destination, sample),
     )
     reader, recipient = reader_of(claimed, destination, language), recipient_of(claimed, destination, now)
     if sample.run is None and sample.job:
