@@ -17,6 +17,8 @@ from runbell.core.runs import MAX_BODY
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.tokens import authenticate
 
+NOT_THERE = "There is no such thing in this account."
+
 
 class TokenAuth(AuthBase):
     """`Authorization: Token rb_…` or `Bearer rb_…`: both are in use among clients of the dbt Admin API."""
@@ -100,7 +102,7 @@ def install(api: NinjaAPI) -> None:
 
     api.exception_handler(BadField)(lambda request, error: problem(400 if error.field == "body" else 422, error.message, error.field))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"must have at most {MAX_BODY} bytes, inflated", "body"))
-    api.exception_handler(NotThere)(lambda request, error: problem(404, "There is no such thing in this account."))
+    api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_THERE))
     api.exception_handler(NotAllowed)(lambda request, error: problem(403, str(error)))
     api.exception_handler(AuthenticationError)(
         lambda request, error: problem(401, "Send a token that is valid here: Authorization: Token rb_…")

@@ -1,5 +1,6 @@
 """Runbell's own API: reports in."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -9,10 +10,11 @@ from ninja import NinjaAPI, Router, Status
 
 from runbell.core.fields import BadField, Fields
 from runbell.core.permissions import Action
-from runbell.core.runs import JobRef, parse_report
-from runbell.server.api.edge import TokenAuth, actor_of, install, read_json
+from runbell.core.runs import JobRef, RunReport, parse_report
+from runbell.server.api.edge import NOT_THERE, TokenAuth, actor_of, install, read_json
+from runbell.server.services.access import NotThere
 from runbell.server.services.hearing import who_hears
-from runbell.server.services.runs import Recorded, record_run
+from runbell.server.services.runs import Recorded, record_run, record_runs
 
 MAX_BATCH = 500
 
@@ -32,19 +34,28 @@ def report_run(request: HttpRequest) -> Status[dict[str, Any]]:
 def report_runs(request: HttpRequest) -> dict[str, Any]:
     """`{"reports": […]}` → `{"results": […]}` in the same order, each `{"status": 201, …}` or `{"status": 422, "error": {…}}`.
 
-    Each report stands alone: a bad one never keeps the others out.
+    Each report stands alone: a bad one, or one of a project out of the token's reach (404), never keeps the others out.
     """
-    reports = Fields(read_json(request)).items("reports", lambda raw, _: raw, limit=MAX_BATCH)
-    return {"results": [_one(raw, request) for raw in reports]}
-
-
-def _one(raw: object, request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
+    read = Fields(read_json(request)).items("reports", lambda raw, _: _report_or_bad(raw, now), limit=MAX_BATCH)
+    good = iter(record_runs([report for report in read if isinstance(report, RunReport)], actor=actor_of(request), now=now))
+    return {"results": [_result(report if isinstance(report, BadField) else next(good)) for report in read]}
+
+
+def _report_or_bad(raw: object, now: datetime) -> RunReport | BadField:
     try:
-        recorded = record_run(parse_report(raw, now=now), actor=actor_of(request), now=now)
+        return parse_report(raw, now=now)
     except BadField as bad:
-        return {"status": 422, "error": {"field": bad.field, "message": bad.message}}
-    return {"status": 201 if recorded.is_new else 200, **answer(recorded)}
+        return bad
+
+
+def _result(result: Recorded | BadField | NotThere) -> dict[str, Any]:
+    match result:
+        case BadField():
+            return {"status": 422, "error": {"field": result.field, "message": result.message}}
+        case NotThere():
+            return {"status": 404, "error": {"field": None, "message": NOT_THERE}}
+    return {"status": 201 if result.is_new else 200, **answer(result)}
 
 
 def answer(recorded: Recorded) -> dict[str, Any]:

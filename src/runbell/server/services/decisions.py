@@ -1,23 +1,24 @@
 """Who is told about a run: rules found, decided, worded and put into the outbox, inside the transaction of the caller."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from statistics import median
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet
 
 from runbell.core.because import Because
 from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decide
-from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
+from runbell.core.runs import Git, Outcome, Trigger
 from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.server.db import outbox
-from runbell.server.db.models import Account, Delivery, Destination, Message, Receipt, Rule, Run, State
+from runbell.server.db.models import Account, Delivery, Destination, Job, Message, Receipt, Rule, Run, State
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.pauses import paused_because
+from runbell.server.services.steps import stored_steps
 from runbell.server.services.trust import awaits_confirmation
 
 SHOWN_NOT_TOLD = 200
@@ -28,24 +29,54 @@ IN_DESTINATION = tuple(f"destination__{name}" for name in SECRETS)
 USUAL_SPREAD = 3  # median absolute deviations; what lies within is as usual
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A run and who is told of it, not stored yet. `matched` name destinations with a rule for its outcome."""
+
+    run: Run
+    account: Account
+    steps: Sequence[StepFacts]
+    matched: Sequence[Decision]
+    destinations: Mapping[int, Destination]
+
+    @property
+    def told(self) -> list[Decision]:
+        return [decision for decision in self.matched if decision.send]
+
+
 def decide_run(run: Run, *, now: datetime, account: Account) -> None:
-    """Decides once and for all; `run.decided_at` guards against a second time. Runs inside the caller's transaction."""
+    """Decides about a stored run, once and for all; `run.decided_at` guards against a second time. Runs inside the caller's transaction."""
     if run.decided_at is not None:
         return
-    rules = _rules(run)
+    decided = weigh(run, stored_steps(run), rules_of(run.job), now=now, account=account)
+    run.save(update_fields=["decided_at", "settle_at", "not_told"])
+    store_decided([decided], now=now)
+
+
+def weigh(run: Run, steps: Sequence[StepFacts], rules: Sequence[Rule], *, now: datetime, account: Account) -> Decided:
+    """Decides. Asks the database nothing, and stores nothing: the run is marked as decided and is the caller's to save."""
     destinations = {rule.destination_id: rule.destination for rule in rules}
     outcome = Outcome(run.outcome)
-    warned = outcome is Outcome.FAILED and any(step.counts.get("warned") for step in run.steps.all())
+    warned = outcome is Outcome.FAILED and any(step.report.counts.get("warned") for step in steps)
     facts = [DestinationFact(destination.pk, silent_because(destination)) for destination in destinations.values()]
     decisions = decide(outcome, map(_rule_fact, rules), facts, also_warned=warned, paused=paused_because(run.job, now))
     run.decided_at, run.settle_at = now, None
     run.not_told = _not_told(decisions.not_told, destinations, account)
-    run.save(update_fields=["decided_at", "settle_at", "not_told"])
-    _store_receipts(run, decisions.matched, now)
-    told = [decision for decision in decisions.matched if decision.send]
-    if told:
-        _queue(run, told, destinations, account, now)
-        transaction.on_commit(partial(outbox.wake))
+    return Decided(run, account, steps, decisions.matched, destinations)
+
+
+def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
+    """Receipts, messages and deliveries of any number of stored runs: a statement for each of the three, and one for a told run's history."""
+    Receipt.objects.bulk_create(_receipt(one.run, decision, now) for one in decided for decision in one.matched)
+    told = [one for one in decided if one.told]
+    if not told:
+        return
+    messages = [_messages(one, now) for one in told]
+    Message.objects.bulk_create(message for by_language in messages for message in by_language.values())
+    Delivery.objects.bulk_create(
+        delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now)
+    )
+    transaction.on_commit(outbox.wake)
 
 
 def _rules_that_cover() -> QuerySet[Rule]:
@@ -58,9 +89,9 @@ def _rules_that_cover() -> QuerySet[Rule]:
 _find_rules = Prepared(_rules_that_cover)
 
 
-def _rules(run: Run) -> list[Rule]:
-    """Every rule of a live destination that covers the run's job, in one query."""
-    return _find_rules(job=run.job_id, environment=run.job.environment_id, account=run.account_id)
+def rules_of(job: Job) -> list[Rule]:
+    """Every rule of a live destination that covers the job, in one query."""
+    return _find_rules(job=job.pk, environment=job.environment_id, account=job.account_id)
 
 
 def _rule_fact(rule: Rule) -> RuleFact:
@@ -82,7 +113,7 @@ def silent_because(destination: Destination) -> Because | None:
     return Because("not_confirmed") if awaits_confirmation(destination) else None
 
 
-def _not_told(decisions: Sequence[Decision], destinations: dict[int, Destination], account: Account) -> dict[str, Any]:
+def _not_told(decisions: Sequence[Decision], destinations: Mapping[int, Destination], account: Account) -> dict[str, Any]:
     """A snapshot, since rules change: `{total, shown: [{destination, address, because}, …]}`."""
     shown = [
         {
@@ -111,46 +142,45 @@ def lane_of(destination: Destination) -> str:
     return f"{destination.kind}:{destination.link.workspace_id}" if destination.link else destination.kind
 
 
-def _store_receipts(run: Run, decisions: Iterable[Decision], now: datetime) -> None:
-    Receipt.objects.bulk_create(
-        Receipt(
-            run=run,
-            destination_id=decision.destination_id,
-            rule_id=decision.rule_id,
-            is_told=decision.send,
-            because=decision.because.to_json(),
-            at=now,
-        )
-        for decision in decisions
+def _receipt(run: Run, decision: Decision, now: datetime) -> Receipt:
+    return Receipt(
+        run=run,
+        destination_id=decision.destination_id,
+        rule_id=decision.rule_id,
+        is_told=decision.send,
+        because=decision.because.to_json(),
+        at=now,
     )
 
 
-def _queue(run: Run, told: list[Decision], destinations: dict[int, Destination], account: Account, now: datetime) -> None:
-    """One message per language, one delivery per destination."""
-    facts = run_facts(run, account)
-    languages = {decision.destination_id: language_of(destinations[decision.destination_id], account) for decision in told}
-    messages = Message.objects.bulk_create(
-        Message(run=run, language=language, body=compose_run(facts, language).to_json(), created_at=now)
-        for language in sorted(set(languages.values()))
-    )
-    by_language = {message.language: message for message in messages}
-    Delivery.objects.bulk_create(
-        Delivery(
-            account_id=run.account_id,
-            run=run,
-            destination_id=decision.destination_id,
-            message=by_language[languages[decision.destination_id]],
-            lane=lane_of(destinations[decision.destination_id]),
+def _messages(decided: Decided, now: datetime) -> dict[str, Message]:
+    """By language."""
+    run, account = decided.run, decided.account
+    facts = run_facts(run, account, decided.steps)
+    languages = {language_of(decided.destinations[decision.destination_id], account) for decision in decided.told}
+    return {
+        language: Message(run=run, language=language, body=compose_run(facts, language).to_json(), created_at=now)
+        for language in sorted(languages)
+    }
+
+
+def _deliveries(decided: Decided, messages: Mapping[str, Message], now: datetime) -> Iterator[Delivery]:
+    for decision in decided.told:
+        destination = decided.destinations[decision.destination_id]
+        yield Delivery(
+            account_id=decided.run.account_id,
+            run=decided.run,
+            destination_id=destination.pk,
+            message=messages[language_of(destination, decided.account)],
+            lane=lane_of(destination),
             because=decision.because.to_json(),
             due_at=now,
             created_at=now,
         )
-        for decision in told
-    )
 
 
-def run_facts(run: Run, account: Account) -> RunFacts:
-    """Everything a message says about a run; four queries."""
+def run_facts(run: Run, account: Account, steps: Sequence[StepFacts]) -> RunFacts:
+    """Everything a message says about a run; one query, for its history."""
     environment = run.job.environment
     past = _past(run)
     usual, spread = usual_seconds(past[:-1])
@@ -164,7 +194,7 @@ def run_facts(run: Run, account: Account) -> RunFacts:
         because=Because.from_json(run.because),
         started_at=run.started_at,
         finished_at=run.finished_at,
-        steps=tuple(_step_facts(run)),
+        steps=tuple(steps),
         trigger=Trigger(**run.trigger),
         git=Git(run.git_branch, run.git_sha),
         host_tool=run.host_tool,
@@ -180,15 +210,18 @@ def run_facts(run: Run, account: Account) -> RunFacts:
 Past = tuple[Outcome, float | None, datetime]
 
 
+def _runs_before() -> QuerySet[Run, tuple[str, datetime, datetime | None]]:
+    ended = Run.objects.filter(job=Given("job"), merged_into=None, started_at__lte=Given("started_at", DateTimeField())).exclude(outcome="")
+    before = ended.exclude(pk=Given("run")).order_by("-started_at", "-pk")
+    return before.values_list("outcome", "started_at", "finished_at")[: HISTORY - 1]
+
+
+_find_before = Prepared(_runs_before)
+
+
 def _past(run: Run) -> list[Past]:
     """The last runs that ended, oldest first, this one at the end."""
-    before = (
-        Run.objects.filter(job=run.job_id, merged_into=None, started_at__lte=run.started_at)
-        .exclude(outcome="")
-        .exclude(pk=run.pk)
-        .order_by("-started_at", "-pk")
-        .values_list("outcome", "started_at", "finished_at")[: HISTORY - 1]
-    )
+    before = _find_before(job=run.job_id, started_at=run.started_at, run=run.pk)
     rows = [*reversed(before), (run.outcome, run.started_at, run.finished_at)]
     return [(Outcome(outcome), (end - start).total_seconds() if end else None, start) for outcome, start, end in rows]
 
@@ -211,36 +244,3 @@ def _trouble(past: Sequence[Past], outcome: Outcome) -> dict[str, Any]:
     while row < len(past) and past[-1 - row][0] is outcome:
         row += 1
     return {"trouble_since": past[-row][2], "trouble_runs": row}
-
-
-def _step_facts(run: Run) -> Iterable[StepFacts]:
-    for step in run.steps.order_by("index").prefetch_related("nodes"):
-        report = StepReport(
-            index=step.index,
-            command=step.command,
-            exit_code=step.exit_code,
-            signal=step.signal,
-            started_at=step.started_at,
-            finished_at=step.finished_at,
-            invocation_id=step.invocation_id,
-            dbt_version=step.dbt_version,
-            counts=step.counts,
-            nodes=tuple(map(_node_report, sorted(step.nodes.all(), key=lambda node: node.pk))),
-        )
-        yield StepFacts(report, Outcome(step.outcome or "failed"))
-
-
-def _node_report(node: Any) -> NodeReport:
-    facts = dict(node.facts)
-    if facts.get("loaded_at"):
-        facts["loaded_at"] = datetime.fromisoformat(facts["loaded_at"])
-    return NodeReport(
-        unique_id=node.unique_id,
-        status=NodeStatus(node.status),
-        message=node.message,
-        resource_type=node.resource_type,
-        name=node.name,
-        path=node.path,
-        failures=node.failures,
-        **facts,
-    )

@@ -34,6 +34,7 @@ from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.slack_pages import AnyTarget
 from runbell.server.services.slack_pages import target_for as slack_target_for
 from runbell.server.services.slack_targets import SLACK
+from runbell.server.services.steps import stored_steps
 
 TESTS_A_MINUTE = 5  # of one member
 JOBS = 200  # to choose from; the page of a job leads here too
@@ -190,7 +191,7 @@ def _sample(actor: Actor, job: Job | None, outcome: Outcome) -> Sample:
     runs = Run.objects.filter(job=job, outcome=outcome, merged_into=None).select_related("job__environment__project")
     run = runs.order_by("-started_at", "-pk").first()
     if run:
-        return Sample(job, outcome, run, run_facts(run, account))
+        return Sample(job, outcome, run, run_facts(run, account, stored_steps(run)))
     environment = job.environment
     return Sample(job, outcome, None, replace(facts, job=job.name, environment=environment.name, project=environment.project.name))
 

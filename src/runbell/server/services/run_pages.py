@@ -16,6 +16,7 @@ from runbell.server.services.access import Actor, run_for
 from runbell.server.services.decisions import IN_DESTINATION, address_of, run_facts
 from runbell.server.services.delivery_pages import may_be_twice
 from runbell.server.services.pages import RunLine
+from runbell.server.services.steps import stored_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def run_page(actor: Actor, run_id: int, *, language: str) -> RunPage:
         project=run.job.environment.project.name,
         run=RunLine(run.pk, run.outcome, run.started_at, run.finished_at),
         because=Because.from_json(run.because) if run.because else None,
-        message=compose_run(run_facts(run, actor.member.account), language) if run.outcome else None,
+        message=compose_run(run_facts(run, actor.member.account, stored_steps(run)), language) if run.outcome else None,
         nodes=tuple(_nodes(run)),
         told=tuple(told),
         untold=(*suppressed, *not_told),

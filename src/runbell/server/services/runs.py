@@ -1,28 +1,31 @@
 """A report becomes a run: one transaction for run, steps, nodes, decisions and deliveries; a 2xx answer comes after its commit.
 
-report ─ keys known? ─no──> new run ──────────┐
-              └─yes─> known run (or two: merge) ─> decided? ─no──> take the snapshot ─ finished? ─> decide_run
+report ─ keys known? ─no──> new run ─ finished? ─> decided and stored at once, with others of its job in a batch
+              └─yes─> known run (or two: merge) ─> decided? ─no──> the new snapshot ─ finished? ─> decided
                                                       └─yes─> fill what was empty, say what was ignored
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from runbell.core.because import Because
-from runbell.core.outcomes import because_of, run_outcome, step_outcome
+from runbell.core.outcomes import because_of, run_outcome
 from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
-from runbell.core.runs import NodeReport, Outcome, RunReport, RunState, StepReport, report_to_json
-from runbell.server.db.models import Job, Node, Run, RunKey, Step
+from runbell.core.runs import JobRef, RunReport, RunState, report_to_json
+from runbell.server.db.models import Account, Job, Run, RunKey
+from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.access import Actor, NotThere, in_project
-from runbell.server.services.decisions import decide_run
+from runbell.server.services.decisions import decide_run, rules_of, store_decided, weigh
 from runbell.server.services.jobs import find_or_create_job
+from runbell.server.services.steps import numbered, store_steps, told_steps
 
+TOGETHER = 50
 LATE_FIELDS = ("git_branch", "git_sha", "host_tool", "log_end")
 
 
@@ -38,47 +41,138 @@ class Recorded:
 def record_run(report: RunReport, *, actor: Actor, now: datetime) -> Recorded:
     """Stores a report; the same one told twice is one run and one notification. Raises `NotAllowed`, `NotThere`, `BadField`."""
     actor.require(Action.REPORT_RUNS)
-    report = redact_report(report)
+    return _record(redact_report(report), actor, now)
+
+
+def record_runs(reports: Sequence[RunReport], *, actor: Actor, now: datetime) -> list[Recorded | NotThere]:
+    """Each as if it came alone, in this order; what would have raised `NotThere` has it in its place. Raises `NotAllowed`.
+
+    New runs of one job are stored together, up to `TOGETHER` in one transaction: everybody else waits for it on SQLite.
+    """
+    actor.require(Action.REPORT_RUNS)
+    reports = [redact_report(report) for report in reports]
+    told = Counter(key for report in reports for key in _keys(report))
+    of_job: dict[JobRef, list[int]] = defaultdict(list)
+    for place, report in enumerate(reports):
+        if all(told[key] == 1 for key in _keys(report)):
+            of_job[report.job].append(place)
+    results: dict[int, Recorded | NotThere] = {}
+    for places in of_job.values():
+        for first in range(0, len(places), TOGETHER):
+            results |= _record_together({place: reports[place] for place in places[first : first + TOGETHER]}, actor, now)
+    for place in sorted(set(range(len(reports))) - set(results)):
+        results[place] = _record_or_not(reports[place], actor, now)
+    return [results[place] for place in range(len(reports))]
+
+
+def _record_together(reports: Mapping[int, RunReport], actor: Actor, now: datetime) -> Mapping[int, Recorded]:
+    """Those that are of new runs; the others, and all of them when somebody is in the way, are left to come alone."""
     try:
         with transaction.atomic():
-            return _record(report, actor, now)
-    except IntegrityError:
-        # Another process stored the same key, or moved the run, between our look and our write: now it is there to be found.
-        with transaction.atomic():
-            return _record(report, actor, now)
+            known = _known([key for report in reports.values() for key in _keys(report)], actor)
+            new = {place: report for place, report in reports.items() if known.keys().isdisjoint(_keys(report))}
+            return dict(zip(new, _add_runs(list(new.values()), actor, now), strict=True))
+    except (IntegrityError, NotThere):
+        return {}
+
+
+def _record_or_not(report: RunReport, actor: Actor, now: datetime) -> Recorded | NotThere:
+    try:
+        return _record(report, actor, now)
+    except NotThere as nothing:
+        return nothing
 
 
 def _record(report: RunReport, actor: Actor, now: datetime) -> Recorded:
-    keys = list(dict.fromkeys([report.key, *report.aliases, *_invocations(report)]))
-    known = dict(RunKey.objects.filter(account=actor.account_id, key__in=keys).values_list("key", "run_id"))
-    related = "job__environment__project"
-    runs = list(Run.objects.select_for_update(of=("self",)).select_related(related).filter(pk__in=set(known.values())).order_by("pk"))
+    try:
+        with transaction.atomic():
+            return _record_now(report, actor, now)
+    except IntegrityError:
+        # Another process stored the same key, or moved the run, between our look and our write: now it is there to be found.
+        with transaction.atomic():
+            return _record_now(report, actor, now)
+
+
+def _record_now(report: RunReport, actor: Actor, now: datetime) -> Recorded:
+    known = _known(_keys(report), actor)
+    if not known:
+        return _add_runs([report], actor, now)[0]
+    runs = [run for pk in sorted(set(known.values())) for run in _hold_run(pk=pk)]
     if len(runs) < len(set(known.values())):
         # The row was moved to another job while we waited for it, and the join with its old one fails (PostgreSQL).
         raise IntegrityError("a run was merged into another job meanwhile")
     if not all(in_project(actor, run.job.environment.project_id) for run in runs):
         raise NotThere  # a key is no way around a token's limits
-    is_new = not runs
-    run = _merge(runs) if runs else _new_run(report, find_or_create_job(report.job, actor=actor, now=now), actor, now)
-    RunKey.objects.bulk_create([RunKey(account_id=actor.account_id, key=key, run=run) for key in keys if key not in known])
+    run = _merge(runs)
+    RunKey.objects.bulk_create(RunKey(account_id=run.account_id, key=key, run=run) for key in _keys(report) if key not in known)
     if run.decided_at is not None:
-        return Recorded(run, is_new, _add_late(run, report))
+        return Recorded(run, is_new=False, ignored=_add_late(run, report))
     if report.state is RunState.FINISHED or run.state == RunState.STARTED:
-        _take_snapshot(run, report, is_new=is_new)
-    if run.state == RunState.FINISHED and run.settle_at is None:
+        _renew(run, report, actor.member.account, now)
+    elif run.settle_at is None:
         decide_run(run, now=now, account=actor.member.account)
-    return Recorded(run, is_new)
+    return Recorded(run, is_new=False)
 
 
-def _invocations(report: RunReport) -> list[str]:
-    return [f"inv:{step.invocation_id}" for step in report.steps if step.invocation_id]
+def _keys(report: RunReport) -> list[str]:
+    invocations = (f"inv:{step.invocation_id}" for step in report.steps if step.invocation_id)
+    return list(dict.fromkeys([report.key, *report.aliases, *invocations]))
+
+
+def _known(keys: Iterable[str], actor: Actor) -> dict[str, int]:
+    return dict(RunKey.objects.filter(account=actor.account_id, key__in=keys).values_list("key", "run_id"))
+
+
+_hold_run = Prepared(lambda: Run.objects.select_for_update(of=("self",)).select_related("job__environment__project").filter(pk=Given("pk")))
+
+
+def _add_runs(reports: Sequence[RunReport], actor: Actor, now: datetime) -> list[Recorded]:
+    """New runs of one job, each table by one statement."""
+    if not reports:
+        return []
+    job = find_or_create_job(reports[0].job, actor=actor, now=now)
+    account = actor.member.account
+    rules = rules_of(job) if any(report.state is RunState.FINISHED for report in reports) else []
+    runs, decided = [], []
+    for report in reports:
+        runs.append(run := _new_run(report, job, actor, now))
+        if run.state == RunState.FINISHED:
+            decided.append(weigh(run, told_steps(run, numbered(report)), rules, now=now, account=account))
+    told = list(zip(runs, reports, strict=True))
+    Run.objects.bulk_create(runs)
+    RunKey.objects.bulk_create(RunKey(account_id=account.pk, key=key, run=run) for run, report in told for key in _keys(report))
+    store_steps((run, numbered(report)) for run, report in told)
+    store_decided(decided, now=now)
+    return [Recorded(run, is_new=True) for run in runs]
 
 
 def _new_run(report: RunReport, job: Job, actor: Actor, now: datetime) -> Run:
-    run = Run(account_id=actor.account_id, job=job, token=actor.token, received_at=now, state=report.state, started_at=report.started_at)
+    run = Run(account_id=actor.account_id, job=job, token=actor.token, received_at=now)
     run.lost_at = now + (job.lost_after or settings.RUNBELL_LOST_RUN_AFTER) if report.state is RunState.STARTED else None
-    run.save()
+    _fill(run, report)
     return run
+
+
+def _fill(run: Run, report: RunReport) -> None:
+    """What the report says of the run itself."""
+    run.state, run.started_at, run.finished_at = report.state, report.started_at, report.finished_at
+    run.trigger = report_to_json(report)["trigger"]
+    run.git_branch, run.git_sha = report.git.branch, report.git.sha
+    run.host_tool, run.log_end = report.host_tool, report.log_end
+    if report.state is RunState.FINISHED:
+        run.outcome, run.because, run.lost_at = run_outcome(report), because_of(report).to_json(), None
+
+
+def _renew(run: Run, report: RunReport, account: Account, now: datetime) -> None:
+    """The newest snapshot replaces the one before, steps and all."""
+    _fill(run, report)
+    steps, decided = numbered(report), []
+    if run.state == RunState.FINISHED and run.settle_at is None:
+        decided.append(weigh(run, told_steps(run, steps), rules_of(run.job), now=now, account=account))
+    run.save()
+    run.steps.all().delete()
+    store_steps([(run, steps)])
+    store_decided(decided, now=now)
 
 
 def _merge(runs: list[Run]) -> Run:
@@ -104,69 +198,6 @@ def _adopt_end(run: Run, other: Run) -> None:
     other.receipts.update(run=run)
 
 
-def _take_snapshot(run: Run, report: RunReport, *, is_new: bool) -> None:
-    """The newest snapshot replaces the one before, steps and all."""
-    run.state, run.started_at, run.finished_at = report.state, report.started_at, report.finished_at
-    run.trigger = report_to_json(report)["trigger"]
-    run.git_branch, run.git_sha = report.git.branch, report.git.sha
-    run.host_tool, run.log_end = report.host_tool, report.log_end
-    if report.state is RunState.FINISHED:
-        run.outcome, run.because, run.lost_at = run_outcome(report), because_of(report).to_json(), None
-    run.save()
-    _store_steps(run, report.steps, is_new=is_new)
-
-
-def _store_steps(run: Run, reports: Iterable[StepReport], *, is_new: bool) -> None:
-    numbered = [replace(step, index=number) for number, step in enumerate(reports, start=1)]
-    if not is_new:
-        run.steps.all().delete()
-    if not numbered:
-        return
-    steps = Step.objects.bulk_create([_step(run, step) for step in numbered])
-    pairs = [(step, node) for step, told in zip(steps, numbered, strict=True) for node in told.nodes]
-    Node.objects.bulk_create([_node(step, node) for step, node in pairs], batch_size=500)
-
-
-def _step(run: Run, step: StepReport) -> Step:
-    return Step(
-        run=run,
-        index=step.index,
-        command=step.command,
-        outcome=step_outcome(step, otherwise=Outcome(run.outcome)) if run.state == RunState.FINISHED else "",
-        exit_code=step.exit_code,
-        signal=step.signal,
-        started_at=step.started_at,
-        finished_at=step.finished_at,
-        invocation_id=step.invocation_id,
-        dbt_version=step.dbt_version,
-        counts=dict(step.counts),
-    )
-
-
-def _node(step: Step, node: NodeReport) -> Node:
-    return Node(
-        step=step,
-        unique_id=node.unique_id,
-        name=node.name,
-        status=node.status,
-        resource_type=node.resource_type,
-        path=node.path,
-        message=node.message,
-        failures=node.failures,
-        facts=_freshness(node),
-    )
-
-
-def _freshness(node: NodeReport) -> dict[str, Any]:
-    facts = {
-        "age_seconds": node.age_seconds,
-        "loaded_at": node.loaded_at.isoformat() if node.loaded_at else None,
-        "warn_after_seconds": node.warn_after_seconds,
-        "error_after_seconds": node.error_after_seconds,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
 def _add_late(run: Run, report: RunReport) -> tuple[str, ...]:
     """After the decision: empty fields are filled, a differing end is kept for the page, the rest is named as ignored."""
     told = {"git_branch": report.git.branch, "git_sha": report.git.sha, "host_tool": report.host_tool, "log_end": report.log_end}
@@ -182,7 +213,7 @@ def _add_late(run: Run, report: RunReport) -> tuple[str, ...]:
 
 def _late_end(run: Run, report: RunReport) -> list[str]:
     if not run.steps.exists():
-        _store_steps(run, report.steps, is_new=True)
+        store_steps([(run, numbered(report))])
     outcome = run_outcome(report)
     if outcome == run.outcome and run.finished_at:
         return []
