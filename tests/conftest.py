@@ -11,6 +11,8 @@ from _pytest.terminal import TerminalReporter
 
 from tests.e2e.counts import Counts, total
 
+from tests.quiet import pytest_runtest_call, pytest_runtest_makereport  # noqa: F401 (hooks)
+
 # A machine that does other things at the same time is no fault of the code: no upper bounds on time.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
@@ -23,6 +25,10 @@ if url := os.environ.get("RUNBELL_TEST_DATABASE_URL"):
 # Not in pyproject.toml: pytest-django would read the settings before this file has made the home.
 os.environ["DJANGO_SETTINGS_MODULE"] = "runbell.server.settings"
 django.setup()
+
+from runbell.server import logs  # noqa: E402 (after the home is made)
+
+logs.silence()  # as every process of ours
 
 
 def pytest_unconfigure() -> None:

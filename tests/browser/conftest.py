@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django import DjangoDbBlocker
 
 from runbell.core.permissions import Role
+from tests import quiet
 from tests.browser.desk import Desk
 from tests.browser.pages import furnish
 from tests.browser.people import People, make_people
@@ -56,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterat
     from django.conf import settings
 
     keys = {"RUNBELL_SECRET_KEY": settings.SECRET_KEY, "RUNBELL_ENCRYPTION_KEYS": ",".join(settings.RUNBELL_ENCRYPTION_KEYS)}
-    with running(tmp_path_factory.mktemp("served") / "home", **keys, **slack.settings) as server:
+    with running(tmp_path_factory.mktemp("served") / "home", RUNBELL_LOG_LEVEL="debug", **keys, **slack.settings) as server:
         slack.app.events_url = f"{server.url}/integrations/slack/events"
         yield server
 
@@ -135,4 +136,8 @@ def page_as(browser: Browser, server: Server, watch: Watch, request: pytest.Fixt
 
     yield open_page
     for context in contexts:
+        for page in context.pages:
+            if page.url.startswith(server.url):
+                quiet.note(f"{page.url} {page.content()}", page.url)
         context.close()
+    quiet.settle()

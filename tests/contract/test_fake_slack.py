@@ -1,5 +1,6 @@
 """The Slack that tests and the demo use keeps the real one's rules, as slack_sdk sees them."""
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPException
@@ -14,6 +15,7 @@ from slack_sdk.errors import SlackApiError
 from tests.fakes.slack import FakeSlack
 
 SCALE = 100
+SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # the sdk logs codes and tokens at debug level
 BACK = "https://runbell.acme.example/integrations/slack/callback"
 
 
@@ -29,7 +31,7 @@ def client(slack: FakeSlack) -> WebClient:
 
 
 def client_of(slack: FakeSlack, token: str | None = None) -> WebClient:
-    return WebClient(token, base_url=slack.api_url, retry_handlers=[])
+    return WebClient(token, base_url=slack.api_url, retry_handlers=[], logger=SILENT)
 
 
 def word(call: Callable[[], Any]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
+from tests import quiet
 from tests.e2e.processes import children, family, free_port, frozen, kill, read, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +187,9 @@ def running(home: Path, **env: str) -> Iterator[Server]:
     finally:
         if server.process and server.process.poll() is None:
             server.stop()
+    quiet.check_files(server.home, server.log)
+    quiet.check_served_database(server.home / "runbell.sqlite3", env.get("RUNBELL_DATABASE_URL", ""))
+    quiet.settle()
 
 
 @contextmanager

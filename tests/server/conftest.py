@@ -29,6 +29,11 @@ def no_real_slack(settings: Settings) -> None:
     settings.RUNBELL_SLACK_API_URL = "http://127.0.0.1:9/api/"
 
 
+@pytest.fixture(autouse=True)
+def answers_are_listened_to(settings: Settings) -> None:
+    settings.MIDDLEWARE = ["tests.quiet.Listener", *settings.MIDDLEWARE]
+
+
 @pytest.fixture
 def shop(db: None) -> Acme:
     return acme()

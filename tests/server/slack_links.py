@@ -15,6 +15,7 @@ from runbell.server.services.slack_apps import callback_url
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.events import sign, wrapped
 from tests.fakes.slack.world import Channel, Person, Workspace
+from tests.quiet import remember
 from tests.server.people import NOW, PASSWORD, Acme
 from tests.server.slack_shop import configured
 
@@ -48,7 +49,7 @@ def page(shop: Acme, rest: str = "") -> str:
 def press_link(client: Client, shop: Acme, query: str = "") -> str:
     """The state that Slack is given along."""
     there = client.get(page(shop, f"/slack/link{query}"))["Location"]
-    return parse_qs(urlsplit(there).query)["state"][0]
+    return remember(parse_qs(urlsplit(there).query)["state"][0])
 
 
 def come_back(client: Client, slack: FakeSlack, person: Person, state: str, team: Workspace | None = None, **how: Any) -> Any:

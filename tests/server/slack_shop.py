@@ -6,14 +6,15 @@ from urllib.parse import urlencode
 from runbell.core.permissions import Role
 from runbell.server.db.models import Destination, Member, SlackChannel, SlackLink, SlackWorkspace
 from runbell.server.services.members import add_member
+from tests.quiet import MARK
 from tests.server.people import NOW, PASSWORD, Acme
 
 TEAM = "T0000001"
-HOOK = "https://hooks.slack.com/services/T0000001/B0000001/{}"
+HOOK = "https://hooks.slack.com/services/T0000001/B0000001/" + MARK + "{}"
 
 
 def workspace(shop: Acme, team: str = TEAM, name: str = "Acme HQ", **fields: Any) -> SlackWorkspace:
-    facts = {"client_id": "1.2", "token": "xoxb-secret", "scopes": [], "created_at": NOW, **fields}
+    facts = {"client_id": "1.2", "token": f"xoxb-{MARK}", "scopes": [], "created_at": NOW, **fields}
     return SlackWorkspace.objects.create(account=shop.account, team_id=team, name=name, **facts)
 
 

@@ -273,9 +273,9 @@ class TestRotation:
     def test_who_links_anew_while_a_check_runs_wins(self, slack: FakeSlack, alerts: Destination) -> None:
         """What was seen with the token of before is forgotten, also that it was bad."""
         old = team()
-        SlackWorkspace.objects.filter(pk=old.pk).update(token="xoxb-newer")
+        SlackWorkspace.objects.filter(pk=old.pk).update(token="xoxb-QuietPlease-newer")
         slack_checks._take_trouble(old, SlackTrouble(Because("slack_token_revoked"), TroubleKind.INSTALLATION), timezone.now())
-        assert (team().broken_because, team().token) == (None, "xoxb-newer")
+        assert (team().broken_because, team().token) == (None, "xoxb-QuietPlease-newer")
 
 
 class TestOurSide:

@@ -105,7 +105,7 @@ class TestBelief:
     def test_once(self, slack: FakeSlack, alerts: Destination) -> None:
         body = wrapped(slack.acme.installations[slack.app.id], UNINSTALLED, slack.now)
         tell(slack, {}, body=body)
-        SlackWorkspace.objects.update(broken_because=None, token="xoxb-1")
+        SlackWorkspace.objects.update(broken_because=None, token="xoxb-QuietPlease")
         assert tell(slack, {}, body=body).status_code == 200
         assert team().broken_because is None
 
@@ -223,7 +223,7 @@ def test_nothing_secret_is_in_any_log_page_audit_entry_or_clear_column(
     slack.app.has_rotation = True
     client = sign_in(shop)
     pages = [do_link(client, shop, slack)]
-    pages.append(client.post(page(shop), {"client_id": "", "client_secret": "typed-in-secret"}).content.decode())
+    pages.append(client.post(page(shop), {"client_id": "", "client_secret": "QuietPlease-typed-in-secret"}).content.decode())
     with slack.lock:
         now = team().check_at
     assert now is not None
@@ -236,7 +236,14 @@ def test_nothing_secret_is_in_any_log_page_audit_entry_or_clear_column(
     pages += [client.get(page(shop)).content.decode(), client.get(f"/a/{shop.account.pk}/settings/audit").content.decode()]
     client.post(page(shop, f"/slack/{the_link(shop.admin).pk}/unlink"))
     pages.append(client.get(page(shop)).content.decode())
-    secret = {*slack.tokens, *slack.refreshers, *slack.grants, slack.app.client_secret, slack.app.signing_secret, "typed-in-secret"}
+    secret = {
+        *slack.tokens,
+        *slack.refreshers,
+        *slack.grants,
+        slack.app.client_secret,
+        slack.app.signing_secret,
+        "QuietPlease-typed-in-secret",
+    }
     assert len(secret) > 6
     everywhere = "\n".join([*pages, caplog.text, sessions_and_rows, dump(connection)])
     assert [text for text in secret if text in everywhere] == []

@@ -56,12 +56,12 @@ class TestAdding:
         [
             "",
             "https://hooks.slack.com",
-            "http://hooks.slack.com/services/T1/B1/s3cr3t",
-            "https://hooks.slack.com.evil.example/services/T1/B1/s3cr3t",
-            "https://evil.example/services/T1/B1/s3cr3t?hooks.slack.com",
-            "https://user@hooks.slack.com/services/T1/B1/s3cr3t",
-            "https://hooks.slack.com@evil.example/services/T1/B1/s3cr3t",
-            "https://hooks.slack.com/services/T1/B1/s3cr3t/../../x",
+            "http://hooks.slack.com/services/T1/B1/QuietPlease-s3cr3t",
+            "https://hooks.slack.com.evil.example/services/T1/B1/QuietPlease-s3cr3t",
+            "https://evil.example/services/T1/B1/QuietPlease-s3cr3t?hooks.slack.com",
+            "https://user@hooks.slack.com/services/T1/B1/QuietPlease-s3cr3t",
+            "https://hooks.slack.com@evil.example/services/T1/B1/QuietPlease-s3cr3t",
+            "https://hooks.slack.com/services/T1/B1/QuietPlease-s3cr3t/../../x",
         ],
     )
     def test_only_slacks_own_urls_are_taken_and_never_repeated(self, shop: Acme, url: str) -> None:

@@ -31,6 +31,12 @@ def set_up(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_masked_record)
+    silence()
+
+
+def silence() -> None:
+    """At debug level Django's templates tell of each name that is not there, with the request and all its parameters."""
+    logging.getLogger("django.template").setLevel(logging.INFO)
 
 
 def mask(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -15,6 +15,7 @@ from tests.fakes.slack.look import card, hidden
 from tests.fakes.slack.state import State
 from tests.fakes.slack.wire import Request, Response, redirect
 from tests.fakes.slack.world import App, Person, Workspace
+from tests.quiet import remember
 
 START, WORKSPACE, SIGN_IN = "/oauth/v2/authorize", "/oauth/v2/workspace", "/oauth/v2/sign-in"
 COOKIE = "fake_slack"
@@ -39,6 +40,8 @@ def sign_in(slack: State, team: Workspace, person: Person, session: str = "") ->
 
 def answer(slack: State, request: Request) -> Response:
     app = slack.apps.get(request.query.get("client_id", ""))
+    if state := request.query.get("state"):
+        remember(state)
     if trouble := _trouble(app, request):
         return card("Something went wrong when authorizing this app.", f'<p class="bad">{escape(trouble)}</p>', status=400)
     assert app

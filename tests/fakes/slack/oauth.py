@@ -7,6 +7,7 @@ from tests.fakes.slack.blocks import Refused
 from tests.fakes.slack.state import CODE_LIVES, SCOPES, TOKEN_LIVES, Grant, State
 from tests.fakes.slack.wire import Request
 from tests.fakes.slack.world import App, Installation, Person, Token, Workspace
+from tests.quiet import MARK
 
 
 def is_way_back(app: App, uri: str) -> bool:
@@ -27,7 +28,7 @@ def grant(
     is_org_wide: bool = False,
 ) -> str:
     """The code of somebody who allowed the app."""
-    code = f"{secrets.randbelow(10**12):012}.{secrets.token_hex(32)}"
+    code = f"{secrets.randbelow(10**12):012}.{MARK}{secrets.token_hex(32)}"
     slack.grants[code] = Grant(app or slack.app, team, person, scopes, redirect_uri, slack.now + CODE_LIVES, is_org_wide)
     return code
 
@@ -94,7 +95,7 @@ def _tokens(slack: State, installation: Installation) -> dict[str, Any]:
     token = live_token(slack, installation)
     if not token.expires_at:
         return {"access_token": token.text}
-    refresh = f"xoxe-1-{secrets.token_urlsafe(64)}"
+    refresh = f"xoxe-1-{MARK}{secrets.token_urlsafe(64)}"
     slack.refreshers[refresh] = installation
     return {"access_token": token.text, "refresh_token": refresh, "expires_in": TOKEN_LIVES}
 
@@ -105,7 +106,7 @@ def live_token(slack: State, installation: Installation) -> Token:
     if live and not installation.app.has_rotation:
         return live[-1]
     start, expires_at = ("xoxe.xoxb-1-", slack.now + TOKEN_LIVES) if installation.app.has_rotation else ("xoxb-", 0)
-    token = Token(f"{start}{secrets.randbelow(10**12):012}-{secrets.token_urlsafe(24)}", installation, expires_at)
+    token = Token(f"{start}{secrets.randbelow(10**12):012}-{MARK}{secrets.token_urlsafe(24)}", installation, expires_at)
     for old in live[:-1]:
         old.gone = "token_revoked"
     installation.tokens.append(token)

@@ -11,6 +11,7 @@ from typing import Any
 from tests.fakes.slack.faults import Fault
 from tests.fakes.slack.limits import Limits
 from tests.fakes.slack.world import App, Channel, Hook, Installation, Person, Token, Workspace
+from tests.quiet import MARK, note
 
 SCOPES = ("channels:read", "chat:write", "chat:write.public", "users:read", "team:read")
 RUN = re.compile(r"/a/\d+/runs/(\d+)")
@@ -111,7 +112,7 @@ class State:
         return team
 
     def add_hook(self, team: Workspace, channel: Channel) -> Hook:
-        hook = Hook(team, channel, f"/services/{team.id}/B{secrets.token_hex(5).upper()}/{secrets.token_urlsafe(18)}")
+        hook = Hook(team, channel, f"/services/{team.id}/B{secrets.token_hex(5).upper()}/{MARK}{secrets.token_urlsafe(18)}")
         self.hooks[hook.path] = hook
         return hook
 
@@ -145,6 +146,7 @@ class State:
 
     def keep(self, post: Post) -> None:
         """On record before the client hears of it."""
+        note(json.dumps(post.message), "a message in Slack")
         with self.news:
             self._posts.append(post)
             self.news.notify_all()

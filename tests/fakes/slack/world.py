@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from tests.quiet import MARK
+
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _numbers = count(1)
 
@@ -36,8 +38,8 @@ class App:
     events_url: str = ""
     id: str = field(default_factory=lambda: new_id("A"))
     client_id: str = field(default_factory=lambda: f"{next(_numbers):010}.{next(_numbers):013}")
-    client_secret: str = field(default_factory=lambda: secrets.token_hex(16))
-    signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    client_secret: str = field(default_factory=lambda: MARK + secrets.token_hex(16))
+    signing_secret: str = field(default_factory=lambda: MARK + secrets.token_hex(16))
 
 
 @dataclass(eq=False)

@@ -33,7 +33,7 @@ from tests.hostile import HOSTILE
 from tests.mails import RECIPIENT, TRANSPORT, URL, reader
 
 SLACK, WEBHOOK = channel("slack"), channel("slack_webhook")
-HOOK = "https://hooks.slack.com/services/T0123/B0123/hushhushhush"
+HOOK = "https://hooks.slack.com/services/T0123/B0123/QuietPlease-hushhushhush"
 RUN_URL = f"{URL}/a/1/runs/4711"
 
 texts = st.one_of(st.sampled_from([*HOSTILE.values(), "&" * 500, "`" * 500, "*_~:fire:<!here>" * 40]), st.text(max_size=600))
@@ -413,7 +413,7 @@ def test_what_a_webhook_answers(hooks: ScriptedHttp, reply: Reply, verdict: Verd
     connection.close()
     assert found == verdict
     assert "hush" not in repr(found)
-    assert hooks.asked[0].path == "/services/T0123/B0123/hushhushhush"
+    assert hooks.asked[0].path == "/services/T0123/B0123/QuietPlease-hushhushhush"
     assert hooks.asked[0].json["text"].startswith("FAILED")
 
 

@@ -17,8 +17,9 @@ from runbell.channels.http import IDLE, Http, Lost, trust
 from runbell.channels.slack_api import SlackApi
 from runbell.channels.slack_errors import SlackTrouble, TroubleKind
 from tests.fakes.http_server import Reply, ScriptedHttp
+from tests.quiet import MARK
 
-TOKEN, SECRET, CODE = "xoxb-1234567890-hushtoken", "hushclient", "hushcode"
+TOKEN, SECRET, CODE = f"xoxb-1234567890-{MARK}-hushtoken", f"{MARK}hushclient", f"{MARK}hushcode"
 ACCESS = {
     "ok": True,
     "access_token": TOKEN,
