@@ -10,7 +10,6 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from tests.e2e.counts import Counts, total
-
 from tests.quiet import pytest_runtest_call, pytest_runtest_makereport  # noqa: F401 (hooks)
 
 # A machine that does other things at the same time is no fault of the code: no upper bounds on time.
