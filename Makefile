@@ -82,9 +82,10 @@ scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 
 	RUNBELL_TEST_FLEET_DELIVERIES=30000 $(RUN)/pytest -n 0 -s tests/e2e/test_fleet.py
 	RUNBELL_TEST_COPY_RUNS=100000 $(RUN)/pytest -n 0 -s tests/e2e/test_database_copy.py -k goes_on
 
-slack: setup ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
+slack: setup .venv-dbt/.ready $(CHROMIUM) ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
 	RUNBELL_TEST_SLACK_SIZE=20x50 $(RUN)/pytest -n 0 -s tests/e2e/test_slack_flow.py
-	$(RUN)/pytest -n 2 tests/unit tests/golden tests/contract tests/server -k "slack or pacing or digest"
+	$(RUN)/pytest -n 2 tests/unit tests/golden tests/contract tests/server tests/e2e/test_demo.py -k "slack or pacing or digest or quiet"
+	$(RUN)/pytest -n 2 tests/browser/test_slack.py tests/browser/test_slack_proxy.py tests/browser/test_coverage.py
 
 bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
 	$(RUN)/python -m bench.run

@@ -141,3 +141,22 @@ class SlackSteps:
     def pick_channel(self, name: str) -> None:
         self.find_channel(name).click()
         expect(self.page.locator(".strip").filter(visible=True).first).to_be_visible()
+
+    def add_webhook(self, name: str, url: str) -> None:
+        """Where nothing is linked yet the page offers it instead of the drop-down."""
+        self.page.get_by_role("link", name=self.say("Add an incoming webhook URL")).click()
+        self.page.get_by_role("textbox", name=self.say("Name"), exact=True).fill(name)
+        self.page.get_by_label(self.say("Webhook URL"), exact=True).fill(url)
+        self.page.get_by_role("button", name=self.say("Add"), exact=True).click()
+        expect(self.page.locator("[data-toast]")).to_contain_text(name)
+
+    def open_webhook(self) -> Locator:
+        """The page of the one that is picked; its box for another URL."""
+        self.page.get_by_role("link", name=self.say("Name, URL, language, time zone, removal")).click()
+        return self.page.get_by_label(self.say("Replace the URL"), exact=True)
+
+
+def told(steps: SlackSteps, channel: str) -> list[list[int]]:
+    """The runs of each message in a Slack channel, once nothing is on its way."""
+    steps.people.wait_for_mail()
+    return [post.runs for post in steps.slack.posts_in(steps.team.channel(channel))]

@@ -9,7 +9,7 @@ from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from tests.browser.conftest import PageAs
 from tests.browser.people import People
-from tests.browser.slack_steps import Begin, SlackSteps, new_team
+from tests.browser.slack_steps import Begin, SlackSteps, new_team, told
 from tests.browser.steps import Steps
 from tests.browser.watch import Watch
 from tests.browser.words import words
@@ -36,12 +36,6 @@ def begin(page_as: PageAs, people: People, slack: FakeSlack, team: Workspace) ->
         return SlackSteps(steps, people, slack, team, role)
 
     return begin
-
-
-def told(steps: SlackSteps, channel: str) -> list[list[int]]:
-    """The runs of each message in a Slack channel, once nothing is on its way."""
-    steps.people.wait_for_mail()
-    return [post.runs for post in steps.slack.posts_in(steps.team.channel(channel))]
 
 
 # Configure the Slack integration.

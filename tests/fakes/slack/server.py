@@ -8,8 +8,10 @@ It begins with the workspace Acme HQ, in which ada is the primary owner, olga an
 """
 
 import socket
+import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -49,6 +51,18 @@ class FakeSlack(Acts):
             with suppress(OSError):  # gone by itself meanwhile
                 connection.shutdown(socket.SHUT_RDWR)
         self._http.server_close()
+
+    @contextmanager
+    def over_tls(self, context: ssl.SSLContext) -> Iterator[int]:
+        """One more port, of which `context` is the certificate."""
+        secure = _Server(("127.0.0.1", 0), _Handler)
+        secure.slack, secure.tls = self, context
+        thread = threading.Thread(target=secure.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield int(secure.server_address[1])
+        secure.shutdown()
+        thread.join()
+        secure.server_close()
 
     @property
     def url(self) -> str:
@@ -126,6 +140,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     slack: FakeSlack
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as connection:
+            super().finish_request(connection, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no news."""
