@@ -106,6 +106,10 @@ def _notification(stage: "Stage") -> Fields:
     }
 
 
+def _job(stage: "Stage") -> Fields:
+    return {"name": "walked", "environment_id": stage.shop.job.environment_id}
+
+
 def _token(stage: "Stage") -> Fields:
     return {"name": "walk", "can": "report", "member": stage.shop.admin.pk}
 
@@ -292,6 +296,8 @@ ROWS = (
     ),
     *(Row(f"{V2}/{name}/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
     *(Row(f"{V2}/{name}/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
+    Row(f"{V2}/jobs/", Action.MANAGE_JOBS, POST=201, data=_job, is_exempt=True),
+    Row(f"{V2}/jobs/<int:key>/", Action.MANAGE_JOBS, POST=200, DELETE=200, data={"description": "walked"}, is_exempt=True),
     Row("api/v2/notifications/unsubscribe/", Action.UNSUBSCRIBE_SELF, POST=200, is_exempt=True),
     *(Row(f"{V2}/jobs/<int:key>/{verb}/", Action.SEE_JOBS, POST=409, is_exempt=True) for verb in ("run", "rerun")),
     *(Row(f"{V2}/runs/<int:key>/{verb}/", Action.SEE_JOBS, POST=409, is_exempt=True) for verb in ("cancel", "retry")),

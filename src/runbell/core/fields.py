@@ -77,6 +77,14 @@ class Fields:
             raise BadField(self.at(name), f"must be between {low} and {high}")
         return value
 
+    def flag(self, name: str) -> bool | None:
+        if not self.has(name):
+            return None
+        value = self.value[name]
+        if not isinstance(value, bool):
+            raise BadField(self.at(name), "must be true or false")
+        return value
+
     def seconds(self, name: str) -> float | None:
         """A length of time, whole or broken; NaN and infinities are refused by the range."""
         if not self.has(name):

@@ -7,11 +7,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Router
 
-from runbell.core.permissions import Action
-from runbell.server.api import job_shapes, run_shapes, shapes
+from runbell.server.api import jobs_v2, shapes
 from runbell.server.api.browse import browse
 from runbell.server.api.edge import TokenAuth, account_actor, actor_of, read_json
-from runbell.server.api.envelope import Query, answer, install, listed, problem, route
+from runbell.server.api.envelope import Query, answer, install, listed, route
 from runbell.server.api.notification_body import DELETED, NotificationBody, expected_revision
 from runbell.server.services import access, destinations, listings, setting_lists
 from runbell.server.services.access import NotThere
@@ -21,7 +20,6 @@ from runbell.server.services.unsubscribe import unsubscribe_self
 
 ACCOUNT = "/accounts/{int:account_id}"
 NOTIFICATION = f"{ACCOUNT}/notifications/{{int:key}}"
-NO_EXECUTION = "Runbell reports runs, it does not execute them."
 
 _ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, shapes.SLACK_CHANNEL: destinations.add_slack_channel}
 
@@ -99,26 +97,6 @@ browse(
     access.environment_for,
     lambda rows, _: [shapes.environment(row) for row in rows],
 )
-browse(
-    router, f"{ACCOUNT}/jobs", listings.JOBS, access.job_for, lambda rows, query: job_shapes.jobs(rows, query.includes(job_shapes.INCLUDES))
-)
-browse(
-    router, f"{ACCOUNT}/runs", listings.RUNS, access.run_for, lambda rows, query: run_shapes.runs(rows, query.includes(run_shapes.INCLUDES))
-)
-
-
-@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/run", summary="Refused: Runbell does not execute runs")
-@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/rerun", summary="Refused: Runbell does not execute runs")
-def run_job(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
-    access.job_for(account_actor(request, account_id), key, Action.SEE_JOBS)
-    return problem(409, f"{NO_EXECUTION} Start it where it is scheduled; what it reports comes here.")
-
-
-@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/cancel", summary="Refused: Runbell does not execute runs")
-@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/retry", summary="Refused: Runbell does not execute runs")
-def change_run(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
-    access.run_for(account_actor(request, account_id), key, Action.SEE_JOBS)
-    return problem(409, f"{NO_EXECUTION} Cancel or retry it where it runs; how it ends is reported here.")
 
 
 @router.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", include_in_schema=False)
@@ -128,5 +106,6 @@ def nothing(request: HttpRequest, rest: str) -> HttpResponse:
 
 
 api = NinjaAPI(title="Runbell, as the dbt Admin API", version="2", urls_namespace="runbell-admin-v2", auth=TokenAuth(), docs_url=None)
+api.add_router("", jobs_v2.router)
 api.add_router("", router)
 install(api)

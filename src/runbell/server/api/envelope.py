@@ -19,6 +19,7 @@ from runbell.core.runs import MAX_BODY
 from runbell.server.api.edge import TooLarge
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.destinations import HeldToProject, Stale, Taken
+from runbell.server.services.job_settings import NameTaken, OldNameTaken
 from runbell.server.services.listings import MAX_PAGE, STATES, Reads, Window, outcomes_with
 from runbell.server.services.slack_targets import NoLink
 
@@ -52,6 +53,10 @@ def route(router: Router, method: str, path: str, **options: Any) -> Callable[[V
 def install(api: NinjaAPI) -> None:
     """Terraform takes a resource for gone when the body says 404, and for forbidden when the message speaks of permission."""
     api.exception_handler(BadField)(lambda request, bad: problem(400, f"{bad.field}: {bad.message}"))
+    api.exception_handler(NameTaken)(lambda request, taken: problem(400, f"name: the job {taken.other_id} of this environment has it."))
+    api.exception_handler(OldNameTaken)(
+        lambda request, taken: problem(400, f"name: reports that use it go to {taken.label}; forget that old name first, on its page.")
+    )
     api.exception_handler(Taken)(lambda request, taken: problem(400, str(taken)))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: must have at most {MAX_BODY} bytes, inflated"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, "The requested resource was not found."))

@@ -40,6 +40,8 @@ Action = Literal[
     "job.resume",
     "environment.pause",
     "environment.resume",
+    "job.create",
+    "job.define",
     "job.rename",
     "job.forget_alias",
     "job.merge",

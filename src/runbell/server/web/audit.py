@@ -52,6 +52,8 @@ SENTENCES: dict[audit.Action, Promise] = {
     "job.resume": gettext_lazy("Messages about the job %(subject)s were resumed"),
     "environment.pause": gettext_lazy("Messages about the environment %(subject)s were paused"),
     "environment.resume": gettext_lazy("Messages about the environment %(subject)s were resumed"),
+    "job.create": gettext_lazy("The job %(subject)s was made"),
+    "job.define": gettext_lazy("What is said of the job %(subject)s was changed"),
     "job.rename": gettext_lazy("The job %(subject)s was renamed"),
     "job.forget_alias": gettext_lazy("An old name of the job %(subject)s was forgotten"),
     "job.merge": gettext_lazy("The job %(subject)s was merged into another"),

@@ -86,6 +86,7 @@ class Job(Named, Pausable):
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="jobs")
     lost_after = models.DurationField(null=True)
     hidden_at = models.DateTimeField(null=True)
+    definition = models.JSONField(default=dict)  # what API clients say of it: schedule, commands and the like; nothing here acts on it
 
     class Meta:
         constraints: ClassVar = [_active_name("environment", "job_name"), _upstream("account", "job_upstream")]
