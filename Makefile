@@ -37,12 +37,13 @@ fmt: setup ## Format, and mend what can be mended.
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
 
-check: setup ## Format, lint, types, room contracts, licences.
+check: setup ## Format, lint, types, room contracts, licences, known holes in dependencies.
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(RUN)/python -m tools.licences
+	$(RUN)/python -m tools.audit
 
 # The rooms below the server, and the tests that are about them.
 COVERED := tests/unit tests/golden tests/contract tests/e2e/cli

@@ -137,3 +137,8 @@ def test_several_that_start_at_once_bring_the_database_up_to_date_once(tmp_path:
     environ = BARE | {"RUNBELL_HOME": str(tmp_path / "home")} | database.env
     starting = [subprocess.Popen([RUNBELL, "migrate"], env=environ, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in starting] == [("", 0)] * 3
+
+
+def test_a_worker_that_is_newer_than_the_database_says_so(tmp_path: Path) -> None:
+    ended = subprocess.run([RUNBELL, "worker"], env=BARE | {"RUNBELL_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "run `runbell migrate` first" in ended.stderr) == (2, True)

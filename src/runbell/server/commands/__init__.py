@@ -63,9 +63,11 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def worker(options: argparse.Namespace) -> int:
+    from runbell.server.services.schema import demand_all_migrations
     from runbell.server.worker.loop import run_worker
 
     _check_mail_settings()
+    demand_all_migrations()
     return run_worker()
 
 

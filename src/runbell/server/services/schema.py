@@ -51,5 +51,10 @@ def demand_up_to_date() -> None:
     """Raises `BadField`: only a database with the schema of this code can be read whole."""
     if unknown := unknown_migrations():
         raise BadField("RUNBELL_DATABASE_URL", f"a newer Runbell was here: {unknown[0]} is not known to this one")
+    demand_all_migrations()
+
+
+def demand_all_migrations() -> None:
+    """Raises `BadField`. A newer schema is fine: migrations only add."""
     if missing_migrations():
         raise BadField("RUNBELL_DATABASE_URL", "the database is not up to date: run `runbell migrate` first")
