@@ -4,6 +4,7 @@ Everything that is not markup goes through `esc` or `multiline`. Mail clients kn
 what counts is inline and the style sheet holds only what they may do without.
 """
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -16,6 +17,8 @@ from runbell.messages.words import words_in
 SANS = "-apple-system,BlinkMacSystemFont,'Segoe UI',Inter,Roboto,'Helvetica Neue',Arial,sans-serif"
 MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
 NOTES, FOOT, STYLE, BARS = slot("htmlnotes"), slot("htmlfoot"), slot("style"), slot("bars")
+
+_SPECIAL = re.compile("[&<>\"'\0]")
 
 INK = {
     Tone.SUCCEEDED: ("c-ok", "#136842", "✓"),
@@ -199,8 +202,8 @@ def _rich(line: Line, reader: Reader) -> str:
 
 
 def esc(text: str) -> str:
-    """NUL marks our own slots; from elsewhere it never passes."""
-    return escape(text.replace("\0", ""), quote=True)
+    """NUL marks our own slots; from elsewhere it never passes. Most texts hold nothing special."""
+    return escape(text.replace("\0", ""), quote=True) if _SPECIAL.search(text) else text
 
 
 def multiline(text: str) -> str:

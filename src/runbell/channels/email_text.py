@@ -80,11 +80,17 @@ def aligned(pairs: Iterable[tuple[str, str]]) -> str:
 
 def wrap(text: str, first: str = "", then: str = "") -> str:
     """Greedy, at spaces alone; a word longer than a line has a line of its own. (`textwrap` does this at ten times the cost.)"""
-    lines, line, is_fresh = [], first, True
-    for word in filter(None, text.split(" ")):
+    words = [word for word in text.split(" ") if word]
+    line = first + " ".join(words)
+    return line if len(line) <= WIDTH else "\n".join(_lines(words, first, then))
+
+
+def _lines(words: list[str], first: str, then: str) -> Iterator[str]:
+    line, is_fresh = first, True
+    for word in words:
         if not is_fresh and len(line) + 1 + len(word) > WIDTH:
-            lines.append(line)
+            yield line
             line, is_fresh = then, True
         line += word if is_fresh else f" {word}"
         is_fresh = False
-    return "\n".join([*lines, line])
+    yield line

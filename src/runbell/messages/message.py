@@ -191,7 +191,7 @@ def _store(value: Any) -> Any:
 
 
 def _list(stored: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    return [item for item in stored.get(name) or () if isinstance(item, Mapping)]
+    return [item for item in stored.get(name) or () if isinstance(item, dict)]
 
 
 def _text(stored: Mapping[str, Any], name: str) -> str:
@@ -213,7 +213,7 @@ def _trouble(stored: Mapping[str, Any]) -> Trouble:
 
 def _bar(stored: Any) -> Bar:
     """Once it was stored as a mapping."""
-    tone, height = (stored.get("tone"), stored.get("height")) if isinstance(stored, Mapping) else stored
+    tone, height = stored if isinstance(stored, list) else (stored.get("tone"), stored.get("height"))
     return Bar(_tone(tone), float(height or 0))
 
 
@@ -238,7 +238,7 @@ def _line(stored: Any) -> Line:
 def _piece(stored: Any) -> Piece | None:
     if isinstance(stored, str):
         return stored
-    if not isinstance(stored, Mapping):
+    if not isinstance(stored, dict):
         return None
     match stored.get("piece"):
         case "moment":

@@ -65,6 +65,7 @@ def _rough(seconds: float) -> list[tuple[int, int]]:
     return [(DAY, round(seconds / DAY))]
 
 
+@lru_cache(maxsize=1024)
 def _unit(size: int, n: float, words: Words) -> str:
     number = words.number(n)
     match size:
