@@ -17,14 +17,13 @@ from runbell.channels.email_html import foot, html_body, note_line
 from runbell.channels.email_text import aligned, text_body, wrap
 from runbell.channels.mime import (
     BOUNDARY,
+    Piece,
     encode_body,
     fill_slots,
     own_headers,
     part,
     quoted,
     sender,
-    slot,
-    split_slots,
     text_header,
     token,
 )
@@ -44,7 +43,7 @@ MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """The mail in `parts` (literal, slot name, literal, …), and what the lines that are a recipient's own are made of."""
+    """The mail in pieces, and what the lines that are a recipient's own are made of."""
 
     language: str
     zone: str
@@ -54,7 +53,7 @@ class Letter:
     subject: str
     run_id: str
     is_test: bool
-    parts: tuple[bytes, ...]
+    pieces: tuple[Piece, ...]
 
 
 class EmailChannel:
@@ -87,13 +86,11 @@ class EmailChannel:
         return "settings/notifications/email"
 
     def render(self, message: Message, reader: Reader, transport: Transport) -> Letter:
-        template = b"".join(
-            (
-                _shared_headers(message, transport).encode("ascii"),
-                part("text/plain", encode_body(text_body(message, reader))),
-                part("text/html", encode_body(html_body(message, reader), html_blocks(message))),
-                f"--{BOUNDARY}--\r\n".encode(),
-            )
+        pieces = (
+            *_shared_headers(message, transport),
+            *part("text/plain", encode_body(text_body(message, reader))),
+            *part("text/html", encode_body(html_body(message, reader), html_blocks(message))),
+            f"--{BOUNDARY}--\r\n".encode(),
         )
         return Letter(
             language=reader.language,
@@ -104,17 +101,17 @@ class EmailChannel:
             subject=message.subject,
             run_id=message.run_id,
             is_test=message.is_test,
-            parts=split_slots(template),
+            pieces=pieces,
         )
 
     def address(self, rendered: Letter, recipient: Recipient, key: str) -> bytes:
-        return fill_slots(rendered.parts, _own_lines(rendered, recipient, key))
+        return fill_slots(rendered.pieces, _own_lines(rendered, recipient, key))
 
     def connect(self, transport: Transport) -> SmtpConnection:
         return SmtpConnection(transport, clock=self._clock)
 
 
-def _shared_headers(message: Message, transport: Transport) -> str:
+def _shared_headers(message: Message, transport: Transport) -> tuple[Piece, ...]:
     source = sender(transport.sender)
     list_id = ".".join(filter(None, ("jobs", token(message.account_id), source.domain)))
     lines = [
@@ -127,7 +124,7 @@ def _shared_headers(message: Message, transport: Transport) -> str:
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{BOUNDARY}"',
     ]
-    return f"From: {source.header}\r\n{slot('headers')}" + "".join(f"{line}\r\n" for line in lines) + "\r\n"
+    return f"From: {source.header}\r\n".encode("ascii"), "headers", ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
 @lru_cache(maxsize=8)
@@ -140,7 +137,7 @@ def _labels(language: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
     )
 
 
-def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[bytes, bytes]:
+def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[str, bytes]:
     because = recipient.because
     if letter.environment and because.code == "chose_environment":
         because = Because(because.code, {**because.params, "environment": letter.environment})
@@ -149,7 +146,7 @@ def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[bytes, by
     in_text, in_html = ([(label, token(url)) for label, url in zip(names, urls, strict=True) if url] for names in _labels(letter.language))
     notes = _notes(letter, recipient)
     return {
-        b"headers": own_headers(
+        "headers": own_headers(
             date=format_datetime(recipient.sent_at),
             subject=text_header("Subject", _subject(letter, recipient)),
             address=recipient.address,
@@ -157,10 +154,10 @@ def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[bytes, by
             thread=f"<j.{token(recipient.thread)}@{letter.domain}>" if recipient.thread else "",
             unsubscribe_url=token(recipient.unsubscribe_url),
         ),
-        b"notes": quoted("".join(f"{wrap(note)}\n\n" for note in notes)) if notes else b"",
-        b"foot": quoted(f"{wrap(why)}\n{aligned(in_text)}\n"),
-        b"htmlnotes": quoted("".join(f"{note_line(note)}\n" for note in notes)) if notes else b"",
-        b"htmlfoot": quoted(f"{foot(why, in_html)}\n"),
+        "notes": quoted("".join(f"{wrap(note)}\n\n" for note in notes)) if notes else b"",
+        "foot": quoted(f"{wrap(why)}\n{aligned(in_text)}\n"),
+        "htmlnotes": quoted("".join(f"{note_line(note)}\n" for note in notes)) if notes else b"",
+        "htmlfoot": quoted(f"{foot(why, in_html)}\n"),
     }
 
 

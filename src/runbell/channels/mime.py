@@ -8,11 +8,10 @@ split it and what replaces it is a run of complete encoded lines.
 
 import re
 from binascii import b2a_base64, b2a_qp
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formataddr, parseaddr
 from functools import lru_cache
-from itertools import zip_longest
 from types import MappingProxyType
 
 import idna
@@ -23,11 +22,14 @@ BOUNDARY = "=_runbell"  # quoted-printable never contains "=_"
 _NOT_TOKEN = re.compile(r"[^!-~]+")
 _MAILBOX = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _SLOT = re.compile("\0([a-z]+)\0\n")
-_LINE = re.compile("[^\n]*\n|[^\n]+")  # not splitlines, which knows more ends than the wire does
+
+
+Piece = bytes | str
+"""Of a mail: bytes as they are sent, or the name of a slot."""
 
 
 def slot(name: str) -> str:
-    """A line to be replaced. NUL occurs neither in a header nor in an encoded body."""
+    """A line of a body to be replaced. NUL comes from nowhere else."""
     return f"\0{name}\0\n"
 
 
@@ -88,27 +90,25 @@ def is_mailbox(address: str) -> bool:
 
 
 def quoted(text: str) -> bytes:
-    """Whole lines of text, encoded."""
-    return b"".join(map(_quoted_line, _LINE.findall(text)))
+    """Whole lines of text, encoded. (Not splitlines, which knows more ends than the wire does.)"""
+    return b"".join(map(_quoted_line, text.removesuffix("\n").split("\n"))) if text else b""
 
 
 @lru_cache(maxsize=1024)
 def _quoted_line(line: str) -> bytes:
     """Kept, because most lines of a mail are the same in all. `b2a_qp` takes its kind of soft line break from the line break it meets."""
-    return b2a_qp(line.replace("\n", NEWLINE).encode("utf-8", "replace"))
+    return b2a_qp(f"{line}{NEWLINE}".encode("utf-8", "replace"))
 
 
-def encode_body(text: str, blocks: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
-    """A body with slots. `blocks` are encoded already and fill theirs; the other slots stay as they are."""
-    parts = _SLOT.split(text)
-    texts = [quoted(part.replace("\0", "")) for part in parts[::2]]
-    slots = [blocks.get(name, slot(name).encode()) for name in parts[1::2]]
-    return b"".join(piece for pair in zip_longest(texts, slots, fillvalue=b"") for piece in pair)
+def encode_body(text: str, blocks: Mapping[str, bytes] = MappingProxyType({})) -> Iterator[Piece]:
+    """A body with slots. `blocks` are encoded already and fill theirs."""
+    for i, part in enumerate(_SLOT.split(text)):
+        yield blocks.get(part, part) if i % 2 else quoted(part.replace("\0", ""))
 
 
-def part(content_type: str, body: bytes) -> bytes:
+def part(content_type: str, body: Iterable[Piece]) -> tuple[Piece, ...]:
     head = f"--{BOUNDARY}\r\nContent-Type: {content_type}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    return head.encode() + body
+    return head.encode(), *body
 
 
 def own_headers(*, date: str, subject: str, address: str, message_id: str, thread: str, unsubscribe_url: str) -> bytes:
@@ -124,13 +124,5 @@ def own_headers(*, date: str, subject: str, address: str, message_id: str, threa
     return lines.encode("ascii", "replace")
 
 
-def split_slots(template: bytes) -> tuple[bytes, ...]:
-    """Literal, slot name, literal, …"""
-    return tuple(re.split(b"\0([a-z]+)\0\n", template))
-
-
-def fill_slots(parts: tuple[bytes, ...], lines: Mapping[bytes, bytes]) -> bytes:
-    filled = list(parts)
-    for i in range(1, len(parts), 2):
-        filled[i] = lines[parts[i]]
-    return b"".join(filled)
+def fill_slots(pieces: Iterable[Piece], lines: Mapping[str, bytes]) -> bytes:
+    return b"".join(lines[piece] if isinstance(piece, str) else piece for piece in pieces)
