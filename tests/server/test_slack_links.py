@@ -443,5 +443,5 @@ def test_the_page_costs_a_fixed_number_of_queries(shop: Acme, slack: FakeSlack, 
     do_link(client, shop, slack)
     for name in ("data-alerts", "data-platform", "finance-close", "shop-ops"):
         configure(shop, shop.admin, slack.acme.channel(name))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         client.get(page(shop))

@@ -15,8 +15,21 @@ from django.utils import timezone
 
 from runbell.core.permissions import Action, Role, may
 from runbell.core.runs import Outcome
-from runbell.server.db.models import Delivery, Destination, Invitation, Job, MailboxItem, Member, Run, SettingsCopy, State, Token
+from runbell.server.db.models import (
+    DbtPlatform,
+    Delivery,
+    Destination,
+    Invitation,
+    Job,
+    MailboxItem,
+    Member,
+    Run,
+    SettingsCopy,
+    State,
+    Token,
+)
 from runbell.server.services.access import Actor
+from runbell.server.services.dbt_platforms import connect
 from runbell.server.services.externals import remove_external
 from runbell.server.services.invitation_links import join_url
 from runbell.server.services.invitations import invite
@@ -217,6 +230,16 @@ ROWS = (
     Row("a/<int:account_id>/settings/integrations/slack/check", Action.LINK_SLACK, POST=302),
     Row("a/<int:account_id>/settings/integrations/slack/link", Action.LINK_SLACK, GET=302),
     Row("a/<int:account_id>/settings/integrations/slack/<int:link_id>/unlink", Action.LINK_SLACK, GET=200, POST=302),
+    Row(
+        "a/<int:account_id>/settings/integrations/dbt",
+        Action.CONNECT_DBT,
+        GET=200,
+        POST=302,
+        data={"host": "cloud.getdbt.com", "external_id": "8", "token": "dbtc_x", "webhook_secret": ""},
+    ),
+    Row("a/<int:account_id>/settings/integrations/dbt/<int:platform_id>", Action.CONNECT_DBT, GET=200, POST=302, data={"token": "dbtc_y"}),
+    Row("a/<int:account_id>/settings/integrations/dbt/<int:platform_id>/check", Action.CONNECT_DBT, POST=302),
+    Row("a/<int:account_id>/settings/integrations/dbt/<int:platform_id>/remove", Action.CONNECT_DBT, GET=200, POST=302),
     Row("a/<int:account_id>/settings/tokens", Action.MANAGE_TOKENS, GET=200, POST=200, data=_token),
     Row("a/<int:account_id>/settings/tokens/<int:token_id>/revoke", Action.MANAGE_TOKENS, GET=200, POST=302),
     Row("a/<int:account_id>/settings/members", Action.MANAGE_MEMBERS, GET=200, POST=302, data={"email": "g@x.example", "role": "viewer"}),
@@ -247,6 +270,7 @@ ROWS = (
     Row("u/<str:public_id>/<int:job_id>/<str:token>/undo", Open.EVERYBODY, POST=302, is_exempt=True),
     Row("confirm/<str:public_id>/<str:confirmation>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),
     Row("integrations/slack/callback", Open.EVERYBODY, GET=400),  # without the state of a link just begun
+    Row("sources/dbt/<int:platform_id>", Open.EVERYBODY, POST=401, is_exempt=True),  # not signed by dbt
     Row("integrations/slack/events", Open.EVERYBODY, POST=401, is_exempt=True),  # not signed by Slack
     # Signing in, by allauth.
     Row("account/email/<str:token>", Open.SIGNED_IN, GET=404, POST=404),
@@ -337,6 +361,7 @@ class Stage:
     gone: Job  # deleted just now
     copied: SettingsCopy
     service_token: Token
+    platform: DbtPlatform
 
     def values(self, route: str) -> dict[str, Any]:
         account, job = self.shop.account, self.shop.job
@@ -372,6 +397,7 @@ class Stage:
             "invitation_id": Invitation.objects.earliest("pk").pk,
             "rest": "nothing",
             "kind": "job",
+            "platform_id": self.platform.pk,
             "copy_id": self.copied.pk,
             "place_id": self.gone.pk if route.endswith("/restore") else job.pk,
             "twin_id": self.twin.pk,
@@ -417,6 +443,7 @@ def set_stage(shop: Acme) -> Stage:
         content=b"Subject: FAILED\n\nIt failed.\n",
         at=now,
     )
+    platform = connect(Actor(shop.admin), host="http://127.0.0.1:9", external_id="7", token="dbtc_x", webhook_secret="whsec", now=now)
     team = workspace(shop)
     slack = configured(channel(team), link(team, shop.admin))
     hooked, unhooked = (
@@ -427,7 +454,19 @@ def set_stage(shop: Acme) -> Stage:
     copied = SettingsCopy.objects.create(account=shop.account, member=shop.admin, at=now)
     Job.objects.filter(pk=gone.pk).update(state=State.DELETED, deleted_at=now)
     return Stage(
-        shop, run, item, external, slack, hooked, unhooked, removed, twin, gone, copied, Token.objects.get(account=shop.account, name="ci")
+        shop,
+        run,
+        item,
+        external,
+        slack,
+        hooked,
+        unhooked,
+        removed,
+        twin,
+        gone,
+        copied,
+        Token.objects.get(account=shop.account, name="ci"),
+        platform,
     )
 
 

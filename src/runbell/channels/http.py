@@ -52,12 +52,19 @@ class Http:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Raises `Unreached` or `Lost`; neither repeats the URL, which may be a secret."""
+        return self._ask("POST", url, body, headers)
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Raises as `post` does. Whatever is longer than `MAX_BODY` is cut off there."""
+        return self._ask("GET", url, None, headers)
+
+    def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         parts = urlsplit(url)
         proxy = _proxy_for(parts)
         connection = self._connected(parts, proxy)
         through = proxy is not None and parts.scheme == "http"
         target = url if through else parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        answer = self._exchange(connection, target, body, {**headers, **(_sign_in(proxy) if through and proxy else {})})
+        answer = self._exchange(connection, method, target, body, {**headers, **(_sign_in(proxy) if through and proxy else {})})
         if answer is None:
             self.close()
             raise Lost
@@ -72,10 +79,12 @@ class Http:
     def __del__(self) -> None:
         self.close()
 
-    def _exchange(self, connection: HTTPConnection, target: str, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+    def _exchange(
+        self, connection: HTTPConnection, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer | None:
         is_sendable = True
         try:
-            connection.request("POST", target, body, dict(headers))
+            connection.request(method, target, body, dict(headers))
             response = connection.getresponse()
             answer = Answer(response.status, dict(response.headers), response.read(MAX_BODY))
         except (OSError, HTTPException):

@@ -35,6 +35,7 @@ class Action(StrEnum):
     MANAGE_TOKENS = "manage_tokens"
     MANAGE_JOBS = "manage_jobs"
     LINK_SLACK = "link_slack"
+    CONNECT_DBT = "connect_dbt"
     SEE_AUDIT = "see_audit"
     CHECK_MAIL = "check_mail"
 
@@ -53,6 +54,7 @@ SENTENCES = {
     Action.MANAGE_TOKENS: "Create and revoke tokens.",
     Action.MANAGE_JOBS: "Rename, merge, hide and delete projects, environments and jobs.",
     Action.LINK_SLACK: "Link and unlink Slack, and take a Slack channel over.",
+    Action.CONNECT_DBT: "Connect accounts of the dbt platform, change and remove them.",
     Action.SEE_AUDIT: "Read the audit log.",
     Action.CHECK_MAIL: "See how mail leaves the server, and send a test through it.",
 }

@@ -125,6 +125,7 @@ class Notice(StrEnum):
     CHANNEL_TAKEN_OVER = "channel_taken_over"
     OUTAGE = "outage"
     SLACK_STOPPED = "slack_stopped"
+    DBT_STOPPED = "dbt_stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ def _word(facts: NoticeFacts, words: Words) -> str:
         Notice.CHANNEL_TAKEN_OVER: words.say("TAKEN OVER"),
         Notice.OUTAGE: words.say("NOT DELIVERED"),
         Notice.SLACK_STOPPED: words.say("SLACK STOPPED"),
+        Notice.DBT_STOPPED: words.say("DBT PLATFORM STOPPED"),
     }[facts.notice]
 
 
@@ -111,6 +112,12 @@ def _summary(facts: NoticeFacts, address: str, words: Words) -> Line:
                 channels=", ".join(isolated(one_line(name)) for name in facts.channels),
             )
             return (said, why, " ", words.say("Account settings › Integrations shows how it is and links it again. The settings are kept."))
+        case Notice.DBT_STOPPED:
+            said = words.say("{account} does not let Runbell read its runs any more.", account=address)
+            way_out = words.say(
+                "Runs of which webhooks tell are told without details; others are not. Account settings › Integrations has more."
+            )
+            return (said, why, " ", way_out)
         case Notice.EXTERNAL_UNSUBSCRIBED:
             return (_unsubscribed(facts, address, words), " ", words.say("The rules can be set again in the notification settings."))
 

@@ -7,6 +7,7 @@ from typing import Any
 from runbell.core.because import Because
 from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
+from runbell.messages.dbt_reasons import DBT_SENTENCES
 from runbell.messages.labels import chosen
 from runbell.messages.safe import isolated, one_line
 from runbell.messages.slack_reasons import SLACK_SENTENCES
@@ -196,6 +197,8 @@ SENTENCES: dict[str, Sentence] = {
     "smtp_message_refused": lambda words, params: _answered(words, words.say("The message was refused"), params),
     # channels.slack_errors
     **SLACK_SENTENCES,
+    # channels.dbt_api
+    **DBT_SENTENCES,
 }
 
 CODES = tuple(SENTENCES)

@@ -75,6 +75,8 @@ SETTINGS = (
         "60",
         "When more messages than this come up for one address within an hour, they go as mails that list them. 0: never.",
     ),
+    Setting("RUNBELL_DBT_SETTLE", "20s", "How long a run of the dbt platform that ended waits for its details before its message goes."),
+    Setting("RUNBELL_DBT_POLL", "60s", "How often the dbt platform is asked for runs of which no webhook told."),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),

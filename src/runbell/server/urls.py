@@ -9,5 +9,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/", admin_v2.api.urls),  # before api/, which would answer for it
     path("api/v3/", admin_v3.api.urls),
     path("api/", api.urls),
+    path("", include("runbell.server.sources.urls")),
     path("", include("runbell.server.web.urls")),
 ]

@@ -146,6 +146,7 @@ manage_members             -       -        -      x
 manage_tokens              -       -        -      x
 manage_jobs                -       -        -      x
 link_slack                 -       -        -      x
+connect_dbt                -       -        -      x
 see_audit                  -       -        -      x
 check_mail                 -       -        -      x
 """

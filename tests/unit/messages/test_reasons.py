@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import runbell
-from runbell.channels import slack_errors, smtp_verdicts
+from runbell.channels import dbt_api, slack_errors, smtp_verdicts
 from runbell.core import artifacts, outcomes
 from runbell.core.because import Because
 from runbell.core.rules import Scope
@@ -30,6 +30,9 @@ PARAMS = {
     "code": 550,
     "enhanced": "5.1.1",
     "text": "no such user",
+    "what": "jobs",
+    "account": "12345",
+    "event": "job.run.paused",
     "who": "Ada Lindqvist",
     "at": "2026-11-23T18:04:00+00:00",
     "workspace": "Acme HQ",
@@ -42,7 +45,14 @@ def codes_in_sources() -> set[str]:
     return {code for literal in found for code in PREFIXES.get(literal, [literal])}
 
 
-KNOWN = codes_in_sources() | set(outcomes.CODES) | set(artifacts.CODES) | set(smtp_verdicts.CODES) | set(slack_errors.CODES)
+KNOWN = (
+    codes_in_sources()
+    | set(outcomes.CODES)
+    | set(artifacts.CODES)
+    | set(smtp_verdicts.CODES)
+    | set(slack_errors.CODES)
+    | set(dbt_api.CODES)
+)
 
 
 def test_every_code_has_its_sentence() -> None:

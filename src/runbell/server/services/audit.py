@@ -69,6 +69,9 @@ Action = Literal[
     "slack.link_end",
     "slack.break",
     "slack.take_over",
+    "dbt.connect",
+    "dbt.change",
+    "dbt.remove",
 ]
 """What is ever recorded. A new one gets its sentence in web/audit.py, and its kind by its first word in audit_log.py."""
 

@@ -19,6 +19,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "jobs": ("job", "environment", "project"),
     "tokens": ("token",),
     "slack": ("slack",),
+    "dbt": ("dbt",),
 }
 """The filter's words, and the first words of the actions each holds."""
 

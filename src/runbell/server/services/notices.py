@@ -12,7 +12,7 @@ from runbell.core.deliveries import PENDING
 from runbell.core.permissions import Role
 from runbell.messages.facts import Notice, NoticeFacts
 from runbell.messages.notices import compose_notice
-from runbell.server.db.models import Account, Delivery, Destination, Environment, Job, Member, Run
+from runbell.server.db.models import Account, DbtPlatform, Delivery, Destination, Environment, Job, Member, Run
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services.decisions import address_of
 from runbell.server.services.letters import addresses_of, queue
@@ -59,6 +59,14 @@ def tell_slack_stopped(member: Member, workspace: str, channels: Sequence[str], 
     if member.is_active and member.user.is_active:
         facts = _facts(Notice.SLACK_STOPPED, member.account, address=workspace, at=now)
         _tell(member.account, [member], replace(facts, because=because, channels=tuple(channels)), Because("linked_slack"), now)
+
+
+def tell_dbt_stopped(platform: DbtPlatform, because: Because, *, now: datetime) -> None:
+    """Its token is good for nothing any more. Who set it last is told; if that person left, the admins."""
+    account, owner = platform.account, platform.updated_by
+    is_here = owner is not None and owner.is_active and owner.user.is_active
+    facts = _facts(Notice.DBT_STOPPED, account, address=f"dbt platform {platform.external_id}", at=now)
+    _tell(account, [owner] if owner and is_here else _admins(account), replace(facts, because=because), Because("connected_dbt"), now)
 
 
 def tell_outage(account: Account, because: Because | None, *, now: datetime) -> None:

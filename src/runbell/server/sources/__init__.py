@@ -5,5 +5,5 @@ May import: services.
 May touch: the request and the response; an upstream API through channels.
 Never: a model, a query, a right decided here.
 Ask for: `urlpatterns`.
-Example file: none yet; the dbt platform is the first.
+Example file: dbt_platform.py
 """

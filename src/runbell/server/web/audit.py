@@ -81,6 +81,9 @@ SENTENCES: dict[audit.Action, Promise] = {
     "slack.link_end": gettext_lazy("A link to the Slack workspace %(subject)s ended"),
     "slack.break": gettext_lazy("The Slack workspace %(subject)s stopped working"),
     "slack.take_over": gettext_lazy("The Slack channel %(subject)s was taken over"),
+    "dbt.connect": gettext_lazy("The dbt platform account %(subject)s was connected"),
+    "dbt.change": gettext_lazy("The secrets of the dbt platform account %(subject)s were changed"),
+    "dbt.remove": gettext_lazy("The dbt platform account %(subject)s was removed"),
 }
 KIND_LABELS = {
     "": gettext_lazy("Everything"),
@@ -89,6 +92,7 @@ KIND_LABELS = {
     "jobs": gettext_lazy("Jobs and environments"),
     "tokens": gettext_lazy("Tokens"),
     "slack": gettext_lazy("Slack"),
+    "dbt": gettext_lazy("dbt platform"),
 }
 FIELDS = {
     "role": gettext_lazy("Role"),

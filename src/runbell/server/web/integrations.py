@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from runbell.core.because import Because
 from runbell.core.fields import BadField
-from runbell.server.services import integration_pages, slack_apps, slack_checks, slack_linking, slack_links
+from runbell.server.services import dbt_platforms, integration_pages, slack_apps, slack_checks, slack_linking, slack_links
 from runbell.server.services.limits import TooMany
 from runbell.server.services.slack_linking import Refused
 from runbell.server.web.edge import Page, member_page
@@ -46,6 +46,7 @@ def _show(page: Page, errors: dict[str, str] | None = None, status: int = 200) -
         section="settings",
         side="integrations",
         slack=slack,
+        dbt_platforms=dbt_platforms.list_platforms(page.actor),
         refusal=Because.from_json(refusal) if refusal else None,
         errors=errors or {},
         client_id=page.request.POST.get("client_id", slack.app.client_id if slack.app.is_own else ""),

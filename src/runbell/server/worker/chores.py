@@ -1,4 +1,4 @@
-"""What the worker does beside sending: Slack checked daily, tokens renewed, Slack channels listed. One thread, off the lanes' way.
+"""What the worker does beside sending: Slack checked, tokens renewed, Slack channels listed, the dbt platform read. Off the lanes' way.
 
 Each chore says when it is due again. Between workers a chore is claimed in the database by who does it.
 """
@@ -11,10 +11,12 @@ from traceback import format_exc
 import structlog
 from django.db import connection
 
-from runbell.server.services import slack_channels, slack_checks
+from runbell.server.services import dbt_details, dbt_polls, slack_channels, slack_checks
 
 Chore = Callable[[datetime], datetime | None]
 CHORES: tuple[Chore, ...] = (slack_checks.run_due, slack_channels.run_due)
+DBT_CHORES: tuple[Chore, ...] = (dbt_details.run_due, dbt_polls.run_due, dbt_details.run_due)
+"""In a thread of their own: a dbt platform that hangs holds up no token of Slack. What a poll finds is read in the same turn."""
 LONGEST_WAIT = timedelta(minutes=1)
 BREATH = timedelta(seconds=1)  # every delivery rings; a chore need not look more often than this
 PATIENCE = 2.0  # seconds for a call to Slack to end; what is cut off is claimed anew when its claim runs out

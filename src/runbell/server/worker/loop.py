@@ -28,7 +28,7 @@ from runbell.server.services import deliveries
 from runbell.server.services.deliveries import Result, Turn
 from runbell.server.services.parcels import Parcel
 from runbell.server.services.runs import lose_runs
-from runbell.server.worker.chores import Chores
+from runbell.server.worker.chores import DBT_CHORES, Chores
 from runbell.server.worker.lanes import LOW_WATER, Clock, Connect, Lane
 from runbell.server.worker.lock import held
 
@@ -60,13 +60,20 @@ def run_worker(*, patience: timedelta = timedelta()) -> int:
 
 def _run() -> int:
     gc.freeze()  # what was imported stays: walking through it again and again is a twentieth of the worker's time
-    chores = Chores(clock=utc_now)
-    worker = Worker(heard=chores.ring)
+    chores = (Chores(clock=utc_now), Chores(clock=utc_now, chores=DBT_CHORES))
+
+    def ring() -> None:
+        for each in chores:
+            each.ring()
+
+    worker = Worker(heard=ring)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    chores.start()
+    for each in chores:
+        each.start()
     worker.run()
-    chores.stop()
+    for each in chores:
+        each.stop()
     return 0
 
 

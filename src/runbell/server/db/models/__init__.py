@@ -1,6 +1,7 @@
 """Every table; one Django app, one migration chain."""
 
 from runbell.server.db.models.accounts import Account, AuditEntry, Invitation, Member, Token, User
+from runbell.server.db.models.dbt import DbtEvent, DbtPlatform, DbtRun
 from runbell.server.db.models.deliveries import Attempt, Delivery, MailboxItem, Message, Receipt
 from runbell.server.db.models.jobs import Environment, EnvironmentAlias, Job, JobAlias, Project, ProjectAlias, State
 from runbell.server.db.models.routing import Destination, Rule, SettingsCopy, Unsubscription
@@ -11,6 +12,9 @@ __all__ = [
     "Account",
     "Attempt",
     "AuditEntry",
+    "DbtEvent",
+    "DbtPlatform",
+    "DbtRun",
     "Delivery",
     "Destination",
     "Environment",

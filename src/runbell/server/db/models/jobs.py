@@ -22,6 +22,8 @@ class Named(models.Model):
     state = models.SmallIntegerField(choices=State.choices, default=State.ACTIVE)
     external_id = models.CharField(max_length=200, blank=True)
     integration = models.CharField(max_length=64, blank=True)
+    external_name = models.CharField(max_length=200, blank=True)  # as last seen there: a name changed here stays until it changes there
+    gone_at = models.DateTimeField(null=True)  # when it was last looked for there, and missed
     created_at = models.DateTimeField()
     # While it can still be brought back; things deleted in one act share the moment. Null for what was merged away.
     deleted_at = models.DateTimeField(null=True)
