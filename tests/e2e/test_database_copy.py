@@ -105,6 +105,10 @@ def test_there_and_back_again(here: Installation, on_postgres: Database, tmp_pat
     assert "--force" in on_it.refused("admin", "restore", file)
     on_it.runbell("admin", "restore", file, "--force")
     assert count(url, "runbell_run") == 20
+    with psycopg.connect(url) as database:
+        database.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('runbell', '9999_tomorrow', now())")
+    for words in (("restore", str(file), "--force"), ("backup", str(tmp_path / "more")), ("database", "copy", "--to", "sqlite:///x")):
+        assert "a newer Runbell was here" in on_it.refused("admin", *words)
 
 
 def test_what_the_target_cannot_hold_is_named_without_its_words(here: Installation, on_postgres: Database) -> None:

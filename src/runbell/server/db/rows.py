@@ -135,10 +135,14 @@ def _sequence(cursor: CursorWrapper, model: Model) -> str:
 
 
 def _canonical(text: str) -> str:
-    return json.dumps(json.loads(text, parse_int=_number, parse_float=_number), sort_keys=True)
+    return _WRITTEN.encode(_READ.decode(text))
 
 
 def _number(text: str) -> int | float:
     """1e2, 100.0 and 100 are one number to PostgreSQL."""
     exact = Decimal(text)
     return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+
+# Made once: json.loads and json.dumps would make new ones for every row.
+_READ, _WRITTEN = json.JSONDecoder(parse_float=_number), json.JSONEncoder(sort_keys=True)

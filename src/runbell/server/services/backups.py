@@ -67,6 +67,8 @@ def restore(file: Path, *, may_replace: bool, tell: Tell) -> Restored:
                 raise BadField("FILE", said)
             if has_data(DEFAULT_DB_ALIAS) and not may_replace:
                 raise BadField("RUNBELL_HOME", "there is data already; --force replaces it with the backup's")
+            if connection.vendor == "postgresql":  # an SQLite file is replaced with its schema
+                schema.demand_no_newer()
             schema.bring_up_to_date(second)
             key_files.add(note)
             if connection.vendor == "postgresql":

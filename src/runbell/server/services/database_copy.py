@@ -68,14 +68,17 @@ def _snapshot(alias: str) -> Iterator[None]:
 
 
 def _empty(alias: str, *, may_replace: bool) -> None:
-    names = [model._meta.db_table for model in tables()]
+    names = ", ".join(model._meta.db_table for model in tables())
     with connections[alias].cursor() as cursor:
         if connections[alias].vendor == "postgresql":  # with SQLite the transaction has it all to itself
-            cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
         if has_data(alias) and not may_replace:
             raise CannotCopy("the target has data already")
-        for name in names:
-            cursor.execute(f"DELETE FROM {name}")  # noqa: S608  a name of ours
+        if connections[alias].vendor == "postgresql":
+            cursor.execute(f"TRUNCATE {names}")
+            return
+        for model in tables():
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608  a name of ours
 
 
 def _copy(model: Model, source: str, target: str, tell: Tell) -> Sum:
