@@ -1,14 +1,18 @@
 """Backup and restore, by the commands that an owner types."""
 
 import fcntl
+import signal
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.e2e.installation import Installation
+from tests.e2e.processes import wait_until
 from tests.e2e.seed import SECRETS
+from tests.e2e.stage import RUNBELL
 
 RUNS = 50
 
@@ -84,9 +88,8 @@ def test_what_is_no_backup_or_damaged_or_of_a_newer_runbell_is_refused_and_chang
 def test_a_backup_of_an_older_runbell_is_brought_up_to_date(here: Installation, tmp_path: Path) -> None:
     file, there = tmp_path / "file", Installation(tmp_path / "there")
     here.runbell("admin", "backup", file, "--with-keys")
-    with closing(sqlite3.connect(file)) as database, database:  # as it was before 0006
-        database.execute("ALTER TABLE runbell_destination DROP COLUMN held_until")
-        database.execute("DELETE FROM django_migrations WHERE app = 'runbell' AND name >= '0006'")
+    older = Installation(here.home, {"RUNBELL_DATABASE_URL": f"sqlite://{file}"})
+    older.python("from django.core.management import call_command; call_command('migrate', 'runbell', '0005', verbosity=0)")
     there.runbell("admin", "restore", file)
     assert there.number("SELECT COUNT(*) FROM runbell_destination WHERE held_until IS NULL") == 3
 
@@ -106,3 +109,20 @@ def test_restore_touches_nothing_that_a_server_uses(here: Installation, tmp_path
     with (here.home / "worker.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "stop it first" in here.refused("admin", "restore", file, "--force")
+
+
+@pytest.mark.parametrize("moment", ["restore.sqlite3", "restore.sqlite3-journal", "runbell.sqlite3-wal"])
+def test_a_restore_that_is_killed_leaves_the_old_or_the_new_and_is_begun_again(here: Installation, tmp_path: Path, moment: str) -> None:
+    """Here with other keys than the backup's: both kinds stay readable."""
+    file, there = tmp_path / "file", Installation(tmp_path / "there")
+    here.runbell("admin", "backup", file, "--with-keys")
+    there.seed(7)
+    with subprocess.Popen([RUNBELL, "admin", "restore", file, "--force"], env=there.environ, stdout=subprocess.DEVNULL) as restoring:
+        wait_until(lambda: (there.home / moment).exists() or restoring.poll() is not None, "the moment")
+        restoring.send_signal(signal.SIGKILL)
+    assert there.number("SELECT COUNT(*) FROM runbell_run") in (7, RUNS)
+    assert there.secrets() == list(SECRETS)
+    there.runbell("admin", "restore", file, "--force")
+    assert there.number("SELECT COUNT(*) FROM runbell_run") == RUNS
+    assert there.secrets() == list(SECRETS)
+    assert not (there.home / "restore.sqlite3").exists()
