@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test browser test-pg e2e faults scale slack bench demo run docs locale pictures clean
+.PHONY: setup fmt check test browser test-pg e2e faults scale slack clients bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -82,6 +82,9 @@ faults: setup postgres ## The fault suite in full, on both databases: 50 kills o
 scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 deliveries, and the move of 100,000 runs to PostgreSQL.
 	RUNBELL_TEST_FLEET_DELIVERIES=30000 $(RUN)/pytest -n 0 -s tests/e2e/test_fleet.py
 	RUNBELL_TEST_COPY_RUNS=100000 $(RUN)/pytest -n 0 -s tests/e2e/test_database_copy.py -k goes_on
+
+clients: setup ## Programs written for the dbt Admin API, against a running server; what each asked and saw is printed.
+	$(RUN)/pytest -n 0 -s tests/clients
 
 slack: setup .venv-dbt/.ready $(CHROMIUM) ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
 	RUNBELL_TEST_SLACK_SIZE=20x50 $(RUN)/pytest -n 0 -s tests/e2e/test_slack_flow.py

@@ -336,6 +336,7 @@ ROWS = (
     Row(f"{V3}/users/<int:key>/", Action.SET_ANY_NOTIFICATIONS, GET=200, is_exempt=True),
     Row(f"{V3}/projects/<int:project_id>/environments/", Action.SEE_JOBS, GET=200, is_exempt=True),
     Row(f"{V3}/projects/<int:project_id>/environments/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True),
+    Row(f"{V3}/projects/<int:project_id>/environment-variables/job/", Action.SEE_JOBS, GET=200, is_exempt=True),
     # Runbell's own API.
     Row("api/", Open.EVERYBODY, GET=404, is_exempt=True),
     Row("api/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),

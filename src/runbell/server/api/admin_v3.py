@@ -59,6 +59,13 @@ def read_environment_of(request: HttpRequest, account_id: int, project_id: int, 
     return answer(shapes.environment(environment))
 
 
+@route(router, "GET", f"{ACCOUNT}/projects/{{int:project_id}}/environment-variables/job", summary="None: Runbell keeps no variables")
+def no_variables(request: HttpRequest, account_id: int, project_id: int) -> JsonResponse:
+    """dbt-jobs-as-code asks before it compares a job with its file."""
+    access.project_for(account_actor(request, account_id), project_id, Action.SEE_JOBS)
+    return answer({})
+
+
 @router.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", include_in_schema=False)
 def nothing(request: HttpRequest, rest: str) -> HttpResponse:
     """A 404 that clients of this API can read."""
