@@ -24,7 +24,7 @@ from runbell.messages import facts as message_facts
 from runbell.messages.notices import compose_test
 from runbell.server.db import outbox
 from runbell.server.db.models import Attempt, Delivery, Destination, MailboxItem, Message, Run
-from runbell.server.services import deliveries, delivery_pages
+from runbell.server.services import deliveries, delivery_pages, resends
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.account_mail import OutboxBackend
 from runbell.server.services.deliveries import Result
@@ -156,7 +156,7 @@ def test_the_second_lost_answer_is_the_end_whatever_was_between_and_a_person_may
     assert delivery.last_because == Because("answer_lost", {"last": LOST.because.to_json()}).to_json()
     assert not delivery_pages.get_delivery(Actor(shop.admin), delivery.pk).may_be_twice
     verdicts[:] = [LOST, Sent()]
-    deliveries.resend(Actor(shop.admin), delivery.pk, now=datetime.now(UTC))
+    resends.resend(Actor(shop.admin), delivery.pk, now=datetime.now(UTC))
     work(Post(lambda _: verdicts.pop(0)), all_are("sent"))
     assert not verdicts
 
@@ -391,16 +391,16 @@ def test_an_external_address_gets_its_unsubscribe_link_and_no_page_of_ours(shop:
 def test_resend_goes_out_under_a_new_key(shop: Acme) -> None:
     (delivery,) = queue(shop, shop.destination())
     post, actor, now = Post(), Actor(shop.admin), datetime.now(UTC)
-    deliveries.resend(actor, delivery.pk, now=now)  # still on its way: nothing changes
+    resends.resend(actor, delivery.pk, now=now)  # still on its way: nothing changes
     work(post, all_are("sent"))
-    deliveries.resend(actor, delivery.pk, now=now)
+    resends.resend(actor, delivery.pk, now=now)
     work(post, all_are("sent"))
     assert [key for _, key, _ in post.sent] == [f"{delivery.pk}.0", f"{delivery.pk}.1"]
     assert Attempt.objects.count() == 2
     with pytest.raises(NotThere):
-        deliveries.resend(Actor(acme("Other", "other.test").admin), delivery.pk, now=now)
+        resends.resend(Actor(acme("Other", "other.test").admin), delivery.pk, now=now)
     with pytest.raises(NotAllowed):
-        deliveries.resend(Actor(shop.members[Role.VIEWER]), delivery.pk, now=now)
+        resends.resend(Actor(shop.members[Role.VIEWER]), delivery.pk, now=now)
 
 
 def test_account_mail_is_encrypted_in_the_outbox_sent_and_forgotten(shop: Acme) -> None:

@@ -150,6 +150,7 @@ ROWS = (
     Row("a/<int:account_id>/environments/<int:environment_id>/resume", Action.PAUSE, POST=302),
     Row("a/<int:account_id>/runs/<int:run_id>", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/deliveries", Action.SEE_DELIVERIES, GET=200),
+    Row("a/<int:account_id>/deliveries/resend", Action.RESEND_DELIVERIES, POST=302, data={"delivery": "all"}),
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>/html", Action.READ_MAILBOX, GET=200),
@@ -264,6 +265,7 @@ ROWS = (
     Row("mailbox", Open.SIGNED_IN, GET=302),
     Row("healthz", Open.EVERYBODY, GET=200),
     Row("readyz", Open.EVERYBODY, GET=200),
+    Row("metrics", Open.EVERYBODY, GET=404),  # the client of these tests asks as testserver, from nowhere near
     Row("language/setlang/", Open.EVERYBODY, POST=302, data={"language": "ru"}),
     Row("join/<int:invitation_id>/<str:token>", Open.EVERYBODY, GET=200),
     Row("u/<str:public_id>/<int:job_id>/<str:token>", Open.EVERYBODY, GET=200, POST=200, is_exempt=True),

@@ -42,6 +42,11 @@ SETTINGS = (
     Setting("RUNBELL_MAIL_FROM", "Runbell <runbell@localhost>", "The From of every mail."),
     Setting("RUNBELL_LOST_RUN_AFTER", "24h", "A started run without an end fails after this time."),
     Setting("RUNBELL_MAX_AGE", "24h", "A delivery that could not be sent for this long is dead."),
+    Setting("RUNBELL_KEEP_DELIVERIES", "30d", "The delivery log and the mailbox go back so far."),
+    Setting("RUNBELL_KEEP_RUNS", "90d", "Runs older than this are deleted, but for the last one of each job."),
+    Setting(
+        "RUNBELL_METRICS_TOKEN", "", "Bearer token of /metrics. Empty: only asked from this machine, not through a proxy.", is_secret=True
+    ),
     Setting("RUNBELL_CONFIRM_EXTERNAL", "off", "on: an external address gets nothing before its holder opens a link and confirms. Or off."),
     Setting(
         "RUNBELL_CONFIRM_EXTERNAL_TRUSTED",

@@ -34,6 +34,7 @@ Action = Literal[
     "notifications.confirm",
     "notifications.copy",
     "notifications.copy_undo",
+    "delivery.resend",
     "email.unsubscribe",
     "email.unsubscribe_undo",
     "job.pause",

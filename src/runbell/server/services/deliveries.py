@@ -13,13 +13,10 @@ from django.db import transaction
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
 from runbell.core.deliveries import PENDING, DeliveryState, Ends, NextStep, Retry, Sent, Verdict, fair_share, next_step
-from runbell.core.permissions import Action
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
 from runbell.server.db.bell import open_bell as open_bell
-from runbell.server.db.models import Delivery
 from runbell.server.db.models.deliveries import LOST, Purpose
-from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.digests import fold
 from runbell.server.services.mailbox import MailboxConnection
@@ -171,27 +168,6 @@ def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> None:
 def release_all(*, now: datetime) -> None:
     """What a worker that died had claimed is due. Only under the lock that makes this the one worker."""
     outbox.release_all(now=now)
-
-
-def resend(actor: Actor, delivery_id: int, *, now: datetime) -> Delivery:
-    """Sends once more what has ended, under a new key. Raises `NotThere`; what is still on its way stays as it is."""
-    actor.require(Action.RESEND_DELIVERIES)
-    with transaction.atomic():
-        delivery = Delivery.objects.select_for_update().filter(account=actor.account_id, pk=delivery_id, message__isnull=False).first()
-        if delivery is None:
-            raise NotThere
-        if DeliveryState(delivery.state) not in PENDING:
-            _requeue(delivery, now)
-            transaction.on_commit(outbox.wake)
-    return delivery
-
-
-def _requeue(delivery: Delivery, now: datetime) -> None:
-    """`created_at` moves along: the age that ends a delivery counts from here. The attempts before stay in the log."""
-    delivery.state, delivery.due_at, delivery.created_at = DeliveryState.QUEUED, now, now
-    delivery.resends, delivery.attempts = delivery.resends + 1, 0
-    delivery.last_because, delivery.provider_id, delivery.settled_at = None, "", None
-    delivery.save()
 
 
 def connect(lane: str, *, clock: Callable[[], datetime]) -> Connection:

@@ -1,9 +1,15 @@
 """The delivery log."""
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
 
+from runbell.core.permissions import Action
+from runbell.server.services import resends
+from runbell.server.services.access import NotThere
 from runbell.server.services.bounces import switched_off
 from runbell.server.services.delivery_pages import Log, delivery_log
 from runbell.server.web.edge import Page, member_page
@@ -35,10 +41,28 @@ def deliveries(page: Page) -> HttpResponse:
         opened=opened,
         before=page.number("before"),
         filters=filters,
+        may_resend=page.actor.may(Action.RESEND_DELIVERIES),
         switched_off=off[:SWITCHED_OFF],
         more_off=len(off) - SWITCHED_OFF,
         title=headline(log),
     )
+
+
+@require_POST
+@member_page
+def send_again(page: Page) -> HttpResponse:
+    """One, or all that were given up."""
+    sent, now = page.request.POST.get("delivery", ""), timezone.now()
+    log = reverse("deliveries", args=[page.frame.account_id])
+    if sent == "all":
+        n = resends.resend_dead(page.actor, now=now)
+        page.toast(ngettext("%(n)d message is sent again.", "%(n)d messages are sent again.", n) % {"n": n})
+        return redirect(f"{log}?state=trying")
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 16):
+        raise NotThere
+    delivery = resends.resend(page.actor, int(sent), now=now)
+    page.toast(gettext("The message is sent again."))
+    return redirect(f"{log}?open={delivery.pk}&before={delivery.pk + 1}#d{delivery.pk}")
 
 
 def headline(log: Log) -> str:

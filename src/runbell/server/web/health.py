@@ -1,10 +1,15 @@
 """For monitors and orchestrators: words alone, since anybody may ask."""
 
+from hmac import compare_digest
+from ipaddress import ip_address
 from time import monotonic
+from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
+from runbell.server.services.metrics import as_text, metrics
 from runbell.server.services.readiness import has_worker, not_ready_because, outage
 
 GRACE = 60.0  # seconds without a worker: `serve` starts it beside us, and a deployment replaces it
@@ -39,6 +44,35 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if trouble is None:
         return _plain("ready", 200)
     return _plain("ready; trouble with a transport, messages wait" if trouble.because else "ready; messages are late", 200)
+
+
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """With the token, or without one from this machine alone. A proxy on it speaks for strangers, and says so in a header."""
+    if not _may_measure(request):
+        raise Http404
+    return HttpResponse(as_text(metrics(now=timezone.now())), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_measure(request: HttpRequest) -> bool:
+    token = settings.RUNBELL_METRICS_TOKEN
+    if token:
+        sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return compare_digest(sent.encode("utf-8", "replace"), token.encode())
+    is_forwarded = any(name in request.headers for name in ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"))
+    return (
+        not is_forwarded
+        and _is_loopback(request.META.get("REMOTE_ADDR", ""))
+        and _is_loopback(urlsplit(f"//{request.get_host()}").hostname or "")
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _plain(text: str, status: int) -> HttpResponse:

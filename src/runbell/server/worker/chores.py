@@ -1,4 +1,4 @@
-"""What the worker does beside sending: Slack checked, tokens renewed, Slack channels listed, the dbt platform read. Off the lanes' way.
+"""What the worker does beside sending: Slack checked, tokens renewed, Slack channels listed, the dbt platform read, what is old deleted.
 
 Each chore says when it is due again. Between workers a chore is claimed in the database by who does it.
 """
@@ -12,9 +12,10 @@ import structlog
 from django.db import connection
 
 from runbell.server.services import dbt_details, dbt_polls, slack_channels, slack_checks
+from runbell.server.services.retention import Pruner
 
 Chore = Callable[[datetime], datetime | None]
-CHORES: tuple[Chore, ...] = (slack_checks.run_due, slack_channels.run_due)
+CHORES: tuple[Chore, ...] = (slack_checks.run_due, slack_channels.run_due, Pruner().run_due)
 DBT_CHORES: tuple[Chore, ...] = (dbt_details.run_due, dbt_polls.run_due, dbt_details.run_due)
 """In a thread of their own: a dbt platform that hangs holds up no token of Slack. What a poll finds is read in the same turn."""
 LONGEST_WAIT = timedelta(minutes=1)
