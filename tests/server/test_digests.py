@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
@@ -15,7 +16,7 @@ from runbell.core.deliveries import Sent
 from runbell.core.runs import Outcome
 from runbell.messages.message import Message
 from runbell.server.db import outbox
-from runbell.server.db.models import Attempt, Delivery, Destination, Run, SlackLink
+from runbell.server.db.models import Attempt, AuditEntry, Delivery, Destination, Run, SlackLink
 from runbell.server.services import deliveries, digests
 from runbell.server.services.access import Actor
 from runbell.server.services.deliveries import Result
@@ -252,7 +253,7 @@ def test_an_external_address_gets_lists_only_where_that_is_switched_on(
         address="pager@partner.example",
         address_key="pager@partner.example",
         public_id="outside",
-        settings={digests.SWITCH: True} if takes_lists else {},
+        settings={digests.TAKES_LISTS: True} if takes_lists else {},
         created_at=timezone.now(),
         updated_at=timezone.now(),
     )
@@ -281,3 +282,18 @@ def test_more_than_one_transaction_takes_are_told_in_the_next(shop: Acme, ada: D
     assert len(names) == len(set(names)) == 8
     alone = [parcel for parcel in turn() if parcel.purpose == "run"]
     assert len({*names, *(str(Delivery.objects.get(pk=parcel.id).run_id) for parcel in alone)}) == len(made)
+
+
+def test_an_external_address_is_switched_to_lists_on_its_page_and_the_audit_log_says_so(
+    shop: Acme, client: Client, settings: Settings
+) -> None:
+    client.force_login(shop.admin.user)
+    client.post(f"/a/{shop.account.pk}/settings/notifications/email/external", {"address": "pager@partner.example"})
+    made = Destination.objects.get(address="pager@partner.example")
+    page = f"/a/{shop.account.pk}/settings/notifications/email/external/{made.pk}"
+    for sent, expected in (({"takes_lists": "1"}, True), ({}, False)):
+        client.post(page, {"language": "", "zone": "", **sent})
+        made.refresh_from_db()
+        assert made.settings == {digests.TAKES_LISTS: expected}
+        assert AuditEntry.objects.latest("pk").after[digests.TAKES_LISTS] is expected
+        assert ("checked" in client.get(page).content.decode()) is expected

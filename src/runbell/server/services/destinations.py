@@ -20,6 +20,7 @@ from runbell.server.db.models import Destination, Member, State
 from runbell.server.services import audit, confirmations, slack_settings
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.decisions import SECRETS
+from runbell.server.services.digests import TAKES_LISTS
 from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
 from runbell.server.services.slack_targets import SLACK
 from runbell.server.services.targets import Held
@@ -76,6 +77,7 @@ class Change:
     user_id: int | None = None  # of an external address: its creator; None: stays
     language: str | None = None  # of an external address, empty: the account's; None: stays
     zone: str | None = None
+    takes_lists: bool | None = None  # of an external address, in a storm of mails; None: stays
     slack_channel_id: str = ""
     slack_channel_name: str = ""
 
@@ -247,6 +249,8 @@ def _save_unique(destination: Destination, taken: Taken) -> None:
 def _set_reader(destination: Destination, change: Change) -> None:
     destination.language = destination.language if change.language is None else change.language
     destination.zone = destination.zone if change.zone is None else change.zone
+    if change.takes_lists is not None:
+        destination.settings = {**destination.settings, TAKES_LISTS: change.takes_lists}
 
 
 def _move_external(destination: Destination, change: Change, actor: Actor, now: datetime) -> None:
@@ -295,6 +299,8 @@ def _replace_boxes(destination: Destination, change: Change, actor: Actor, now: 
 
 def _facts(setting: Setting) -> dict[str, Any]:
     reader = {"language": setting.destination.language, "zone": setting.destination.zone}
+    if TAKES_LISTS in setting.destination.settings:
+        reader[TAKES_LISTS] = setting.destination.settings[TAKES_LISTS]
     return {"address": setting.recipient, "user_id": setting.user_id, **reader, **setting.boxes.to_json()}
 
 

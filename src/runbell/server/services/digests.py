@@ -28,7 +28,7 @@ RUNS = {"slack": 30, "slack_webhook": 30, "email": 100}
 HOUR = timedelta(hours=1)
 GATHERING = timedelta(minutes=5)
 """Between two mails to one address in a storm."""
-SWITCH = "digests"
+TAKES_LISTS = "takes_lists"
 """Of the settings of an external address, often a machine that reads one run in one mail: true when it takes lists too."""
 
 
@@ -72,7 +72,7 @@ def _may_fold(parcel: Parcel) -> bool:
     if parcel.purpose != Purpose.RUN or not parcel.destination_id or not digest_after(parcel.kind):
         return False
     is_asked = parcel.recipient is not None and parcel.recipient.is_outside and not channel(parcel.kind).pace
-    return not is_asked or parcel.settings.get(SWITCH) is True
+    return not is_asked or parcel.settings.get(TAKES_LISTS) is True
 
 
 def _is_free(parcel: Parcel, now: datetime) -> bool:

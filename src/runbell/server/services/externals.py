@@ -64,10 +64,10 @@ def add_external(address: str, language: str, zone: str, *, actor: Actor, now: d
         raise Refused("address", "duplicate", _with_key(actor, key)) from None
 
 
-def set_reader(destination: Destination, language: str, zone: str, *, actor: Actor, now: datetime) -> None:
+def set_reader(destination: Destination, language: str, zone: str, *, takes_lists: bool | None = None, actor: Actor, now: datetime) -> None:
     """Raises `NotAllowed`, `NotThere` and `Refused`."""
     check_reader(language, zone)
-    save_setting(destination.pk, Change(language=language, zone=zone), actor=actor, now=now)
+    save_setting(destination.pk, Change(language=language, zone=zone, takes_lists=takes_lists), actor=actor, now=now)
 
 
 @dataclass(frozen=True, slots=True)

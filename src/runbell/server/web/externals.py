@@ -40,9 +40,12 @@ def external(page: Page, destination_id: int) -> HttpResponse:
     found = externals.external_for(page.actor, destination_id)
     form = page.request.POST
     if page.request.method != "POST":
-        return _form(page, title=found.address, found=found, form={"language": found.language, "zone": found.zone})
+        return _form(page, title=found.address, found=found, form={"language": found.language, "zone": found.zone, **found.settings})
     try:
-        externals.set_reader(found, form.get("language", ""), form.get("zone", ""), actor=page.actor, now=timezone.now())
+        takes_lists = bool(form.get("takes_lists"))
+        externals.set_reader(
+            found, form.get("language", ""), form.get("zone", ""), takes_lists=takes_lists, actor=page.actor, now=timezone.now()
+        )
     except Refused as bad:
         return _form(page, title=found.address, found=found, form=form, bad=bad, status=400)
     page.toast(gettext("Saved."))
