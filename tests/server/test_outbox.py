@@ -82,9 +82,9 @@ def test_an_expired_lease_is_claimed_anew_and_the_first_claim_settles_nothing(sh
 def test_a_renewed_lease_holds_for_its_own_claim_alone(shop: Acme) -> None:
     queue(shop)
     claimed = claim()
-    outbox.renew(dict.fromkeys(claimed, "another"), lease_until=NOW + 9 * LEASE)
+    assert outbox.renew(dict.fromkeys(claimed, "another"), lease_until=NOW + 9 * LEASE) == set()
     assert Delivery.objects.get().due_at == NOW + LEASE
-    outbox.renew(claimed, lease_until=NOW + 3 * LEASE)
+    assert outbox.renew(claimed, lease_until=NOW + 3 * LEASE) == set(claimed.items())
     assert claim(after=2 * LEASE) == {}
     assert claim(after=3 * LEASE).keys() == claimed.keys()
 

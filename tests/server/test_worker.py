@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from runbell.core.because import Because
-from runbell.core.deliveries import Dead, Retry, Sent, Verdict
+from runbell.core.deliveries import Dead, DeliveryState, Retry, Sent, Verdict
 from runbell.core.permissions import Role
 from runbell.messages import facts as message_facts
 from runbell.messages.notices import compose_test
@@ -30,7 +30,7 @@ from runbell.server.services.account_mail import OutboxBackend
 from runbell.server.services.deliveries import Result
 from runbell.server.services.mailbox import MailboxConnection
 from runbell.server.services.parcels import Renderer
-from runbell.server.worker.lanes import IN_FLIGHT
+from runbell.server.worker.lanes import IN_FLIGHT, SENDERS
 from runbell.server.worker.lock import held
 from runbell.server.worker.loop import Worker
 from tests.server.people import Acme, acme
@@ -312,6 +312,38 @@ def test_a_worker_takes_over_what_a_dead_one_had_claimed(shop: Acme) -> None:
     post = Post()
     work(post, all_are("sent"))
     assert len(post.sent) == 1
+
+
+def test_a_worker_that_stood_still_sends_nothing_that_is_no_longer_its_own(shop: Acme) -> None:
+    """Every sender is busy when the machine is suspended; meanwhile another worker sends all that was claimed here."""
+    queue(shop, *[shop.destination()] * 12)
+    standing: list[str] = []
+    hours, woken = [0], Event()
+
+    def stand_still(key: str) -> Verdict:
+        standing.append(key)
+        woken.wait(30)
+        return Sent()
+
+    def is_over() -> bool:
+        if len(standing) == SENDERS and not woken.is_set():
+            later = datetime.now(UTC) + timedelta(hours=1)
+            taken = outbox.claim({("email", shop.account.pk): 64}, now=later, lease_until=later + timedelta(hours=1))
+            outbox.settle([move_of(found.id, found.claim) for found in taken])
+            hours[0] = 1
+            woken.set()
+        return woken.is_set() and not worker._held
+
+    worker = Watched(Post(stand_still), is_over, clock=lambda: datetime.now(UTC) + timedelta(hours=hours[0]))
+    worker.run()
+    assert len(standing) == SENDERS
+    assert states() == ["sent"] * 12
+    assert not Attempt.objects.exists()
+
+
+def move_of(pk: int, claim: str) -> outbox.Move:
+    now = datetime.now(UTC)
+    return outbox.Move(pk, claim, DeliveryState.SENT, now, 1, settled_at=now)
 
 
 def test_trouble_with_the_database_loses_no_result(shop: Acme) -> None:

@@ -222,14 +222,15 @@ def _rows(columns: Mapping[str, str], count: int) -> str:
     return ", ".join([f"({', '.join(casts)})"] * count)
 
 
-def renew(claims: Mapping[int, str], *, lease_until: datetime) -> None:
-    """A longer lease for what is still being sent."""
+def renew(claims: Mapping[int, str], *, lease_until: datetime) -> set[tuple[int, str]]:
+    """A longer lease for what is still being sent; returns those. What somebody else has claimed meanwhile is left alone."""
     if not claims:
-        return
+        return set()
     ids, tokens = list(claims), sorted(set(claims.values()))
-    sql = f"UPDATE runbell_delivery SET due_at = %s WHERE id IN ({_marks(ids)}) AND claim IN ({_marks(tokens)}) AND state = 'sending'"
+    sql = f"UPDATE runbell_delivery SET due_at = %s WHERE id IN ({_marks(ids)}) AND claim IN ({_marks(tokens)}) AND state = 'sending' RETURNING id, claim"
     with connection.cursor() as cursor:
         cursor.execute(sql, [_stored(lease_until), *ids, *tokens])
+        return set(cursor.fetchall())
 
 
 def next_due() -> dict[str, dict[int, datetime]]:

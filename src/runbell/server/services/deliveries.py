@@ -160,9 +160,12 @@ def _ending(result: Result, move: outbox.Move) -> Ending | None:
     return Ending(parcel.destination_id, parcel.id, parcel.purpose, verdict, move.state, move.last_because, result.at)
 
 
-def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> None:
-    outbox.renew({parcel.id: parcel.claim for parcel in parcels}, lease_until=lease_until)
-    hold(parcels, lease_until=lease_until)
+def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> set[tuple[int, str]]:
+    """The ids and claims of those that are still ours."""
+    renewed = outbox.renew({parcel.id: parcel.claim for parcel in parcels}, lease_until=lease_until)
+    ours = [parcel for parcel in parcels if (parcel.id, parcel.claim) in renewed]
+    hold(ours, lease_until=lease_until)
+    return renewed
 
 
 def release_all(*, now: datetime) -> None:

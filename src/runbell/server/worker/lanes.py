@@ -28,12 +28,13 @@ log = structlog.get_logger()  # never log.exception here: structlog may print th
 Clock = Callable[[], datetime]
 Connect = Callable[[str], Connection]
 Report = Callable[[Result, int], None]  # and how many parcels the lane still holds
+IsOurs = Callable[[Parcel], bool]  # whether nobody else can have claimed it meanwhile
 
 
 class Lane:
     """Everything public is the dispatcher's; the threads take parcels and report results."""
 
-    def __init__(self, name: str, *, connect: Connect, report: Report, clock: Clock, scale: float) -> None:
+    def __init__(self, name: str, *, connect: Connect, report: Report, is_ours: IsOurs, clock: Clock, scale: float) -> None:
         self.name = name
         self.in_flight = 0
         self.failures = 0
@@ -41,7 +42,7 @@ class Lane:
         self._scale = scale
         self._is_closed = Event()  # down or ending: what is still in the inbox goes back
         self._inbox: SimpleQueue[Parcel | None] = SimpleQueue()
-        self._senders = [Sender(name, connect, report, clock, self._inbox, self._is_closed) for _ in range(SENDERS)]
+        self._senders = [Sender(name, connect, report, is_ours, clock, self._inbox, self._is_closed) for _ in range(SENDERS)]
 
     def room(self, now: datetime) -> int:
         """How many more parcels it takes now."""
@@ -95,11 +96,12 @@ class Sender:
         lane: str,
         connect: Connect,
         report: Report,
+        is_ours: IsOurs,
         clock: Clock,
         inbox: SimpleQueue[Parcel | None],
         is_closed: Event,
     ) -> None:
-        self._lane, self._connect, self._report, self._clock = lane, connect, report, clock
+        self._lane, self._connect, self._report, self._is_ours, self._clock = lane, connect, report, is_ours, clock
         self._inbox, self._is_closed = inbox, is_closed
         self._renderer = Renderer()
         self._connection: Connection | None = None
@@ -122,7 +124,7 @@ class Sender:
             yield parcel
 
     def _try(self, parcel: Parcel) -> Result:
-        if self._is_closed.is_set():
+        if self._is_closed.is_set() or not self._is_ours(parcel):
             return Result(parcel, None, self._clock())
         at, start = self._clock(), monotonic()
         verdict = self._send(parcel)

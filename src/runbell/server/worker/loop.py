@@ -77,6 +77,13 @@ def _run() -> int:
     return 0
 
 
+Claim = tuple[int, str]  # a delivery may be claimed anew while its parcel of before is still at hand
+
+
+def _claim(parcel: Parcel) -> Claim:
+    return parcel.id, parcel.claim
+
+
 class Worker:
     """The dispatcher. `stop` may be called from a signal handler or another thread; everything else is its own thread's."""
 
@@ -87,7 +94,8 @@ class Worker:
         self._scale = settings.RUNBELL_TIME_SCALE
         self._lease = max(LEASE * self._scale, SHORTEST_LEASE)
         self._lanes: dict[str, Lane] = {}
-        self._held: dict[int, Parcel] = {}  # claimed, and not settled yet
+        self._held: dict[Claim, Parcel] = {}  # claimed, and not settled yet
+        self._leases: dict[Claim, datetime] = {}  # until when each is ours alone
         self._reported: SimpleQueue[Result] = SimpleQueue()
         self._unsettled: list[Result] = []
         self._renew_at = clock()
@@ -146,31 +154,40 @@ class Worker:
 
     def _turn(self, now: datetime) -> Turn:
         self._turn_by = monotonic() + TOGETHER.total_seconds()
+        lease_until = now + self._lease
         turn = deliveries.turn(
             self._unsettled,
             room=lambda lane: self._lane(lane).room(now),
             now=now,
-            lease_until=now + self._lease,
+            lease_until=lease_until,
             dice=random.random,
             may_claim=self._stop_by is None,
         )
         for result in self._unsettled:
-            self._held.pop(result.parcel.id, None)
+            self._held.pop(_claim(result.parcel), None)
+            self._leases.pop(_claim(result.parcel), None)
         self._unsettled.clear()
+        self._leases |= dict.fromkeys(map(_claim, turn.parcels), lease_until)
         return turn
 
     def _hand_out(self, parcels: Iterable[Parcel]) -> None:
         by_lane: dict[str, list[Parcel]] = {}
         for parcel in parcels:
-            self._held[parcel.id] = parcel
+            self._held[_claim(parcel)] = parcel
             by_lane.setdefault(parcel.lane, []).append(parcel)
         for name, found in by_lane.items():
             self._lane(name).take(found)
 
     def _lane(self, name: str) -> Lane:
         if name not in self._lanes:
-            self._lanes[name] = Lane(name, connect=self._connect, report=self._report, clock=self._clock, scale=self._scale)
+            self._lanes[name] = Lane(
+                name, connect=self._connect, report=self._report, is_ours=self._is_ours, clock=self._clock, scale=self._scale
+            )
         return self._lanes[name]
+
+    def _is_ours(self, parcel: Parcel) -> bool:
+        """Called by lanes. No more after this process stood still for longer than a lease, as a suspended machine does."""
+        return self._clock() < self._leases[_claim(parcel)]
 
     def _report(self, result: Result, left: int) -> None:
         """Called by lanes. While one is well filled its results wait for one another, though not for long: each turn is a commit."""
@@ -185,7 +202,9 @@ class Worker:
     def _renew(self, now: datetime) -> None:
         """In time for two failures before a lease runs out."""
         if now >= self._renew_at:
-            deliveries.renew(list(self._held.values()), lease_until=now + self._lease)
+            lease_until = now + self._lease
+            renewed = deliveries.renew(list(self._held.values()), lease_until=lease_until)
+            self._leases |= {claim: lease_until for claim in self._held if claim in renewed}
             self._renew_at = now + self._lease / 3
 
     def _wake_at(self, turn: Turn, now: datetime) -> datetime:
