@@ -38,3 +38,10 @@ def commands(parser: argparse.ArgumentParser, before: str = "") -> Iterator[str]
     for group in groups:
         for name, below in group.choices.items():
             yield from commands(below, f"{before} {name}")
+
+
+def test_the_tests_that_hold_the_guarantees_exist() -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (DOCS / "explain" / "guarantees.md").read_text())
+    missing = [(file, name) for file, name in named if not any(f"def {name}(" in path.read_text() for path in ROOT.glob(f"tests/*/{file}"))]
+    assert named
+    assert missing == []
