@@ -265,19 +265,20 @@ def _node(raw: object, path: str) -> NodeReport:
 
 def report_to_json(report: RunReport) -> dict[str, Any]:
     """The report as JSON values; empty fields are left out. `parse_report` reads it back to an equal report."""
-    return {"version": VERSION, **_plain(report)}
+    return {"version": VERSION, **to_json(report)}
 
 
-def _plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """A report, or a part of one."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [to_json(item) for item in value]
     if isinstance(value, Mapping):
         return dict(value)
     if hasattr(value, "__dataclass_fields__"):
         pairs = ((name, getattr(value, name)) for name in value.__dataclass_fields__)
-        return {name: _plain(item) for name, item in pairs if item not in (None, "", (), {})}
+        return {name: to_json(item) for name, item in pairs if item not in (None, "", (), {})}
     return str(value) if isinstance(value, StrEnum) else value
 
 

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -17,7 +18,7 @@ from runbell.core.because import Because
 from runbell.core.outcomes import because_of, run_outcome
 from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
-from runbell.core.runs import JobRef, RunReport, RunState, report_to_json
+from runbell.core.runs import JobRef, RunReport, RunState, to_json
 from runbell.server.db.models import Account, Job, Run, RunKey
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.access import Actor, NotThere, in_project
@@ -119,8 +120,15 @@ def _keys(report: RunReport) -> list[str]:
     return list(dict.fromkeys([report.key, *report.aliases, *invocations]))
 
 
-def _known(keys: Iterable[str], actor: Actor) -> dict[str, int]:
-    return dict(RunKey.objects.filter(account=actor.account_id, key__in=keys).values_list("key", "run_id"))
+def _known(keys: Sequence[str], actor: Actor) -> dict[str, int]:
+    given = {f"key{number}": key for number, key in enumerate(keys)}
+    return dict(_find_keys(len(keys))(account=actor.account_id, **given))
+
+
+@lru_cache(maxsize=4 * TOGETHER)
+def _find_keys(count: int) -> Prepared[tuple[str, int]]:
+    keys = [Given(f"key{number}") for number in range(count)]
+    return Prepared(lambda: RunKey.objects.filter(account=Given("account"), key__in=keys).values_list("key", "run_id"))
 
 
 _hold_run = Prepared(lambda: Run.objects.select_for_update(of=("self",)).select_related("job__environment__project").filter(pk=Given("pk")))
@@ -156,7 +164,7 @@ def _new_run(report: RunReport, job: Job, actor: Actor, now: datetime) -> Run:
 def _fill(run: Run, report: RunReport) -> None:
     """What the report says of the run itself."""
     run.state, run.started_at, run.finished_at = report.state, report.started_at, report.finished_at
-    run.trigger = report_to_json(report)["trigger"]
+    run.trigger = to_json(report.trigger)
     run.git_branch, run.git_sha = report.git.branch, report.git.sha
     run.host_tool, run.log_end = report.host_tool, report.log_end
     if report.state is RunState.FINISHED:
@@ -220,7 +228,7 @@ def _late_end(run: Run, report: RunReport) -> list[str]:
     run.late_end = {
         "outcome": outcome.value,
         "because": because_of(report).to_json(),
-        "finished_at": report_to_json(report).get("finished_at"),
+        "finished_at": to_json(report.finished_at),
     }
     return ["outcome"] if outcome != run.outcome else []
 
