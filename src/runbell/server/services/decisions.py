@@ -81,7 +81,7 @@ def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
 
 def _rules_that_cover() -> QuerySet[Rule]:
     covers = Q(job=Given("job")) | Q(environment=Given("environment"))
-    related = ("destination__member__user", "destination__link__workspace", "job", "environment", "set_by__user")
+    related = ("destination__member__user", "destination__link__workspace", "set_by__user")
     rules = Rule.objects.filter(covers, destination__state=State.ACTIVE, destination__account=Given("account"))
     return rules.select_related(*related).defer(*IN_DESTINATION)
 
