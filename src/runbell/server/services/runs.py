@@ -6,7 +6,7 @@ report ─ keys known? ─no──> new run ─ finished? ─> decided and store
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
