@@ -6,7 +6,7 @@ from django.db.models import DateTimeField, QuerySet
 from pytest_django import DjangoAssertNumQueries
 
 from runbell.server.db.models import Member, Rule
-from runbell.server.db.prepared import Given, Prepared
+from runbell.server.db.prepared import Given, GivenIds, Prepared
 from tests.server.people import NOW, Acme
 
 
@@ -42,3 +42,11 @@ def test_tuples_and_times(shop: Acme) -> None:
     assert find(at=NOW + timedelta(days=400)) == [found]
     assert find(at=found[1]) == [found]
     assert find(at=found[1] - timedelta(microseconds=1)) == []
+
+
+def test_any_number_of_ids(shop: Acme) -> None:
+    members = list(Member.objects.order_by("pk").values_list("pk", "role"))
+    find = Prepared(lambda: Member.objects.filter(pk__in=GivenIds("ids")).order_by("pk").values_list("pk", "role"))
+    assert find(ids={pk for pk, _ in members}) == members
+    assert find(ids=[members[0][0]]) == members[:1]
+    assert find(ids=[]) == find(ids=[0]) == []

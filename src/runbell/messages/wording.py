@@ -127,8 +127,8 @@ def _zone(name: str) -> ZoneInfo:
 
 def _format(at: datetime, pattern: str, words: Words) -> str:
     """Babel takes its time, so a day is worded once; the hour reads the same in every language."""
-    said = _day(at.date(), pattern, words.locale)
-    return _CLOCK.sub(lambda clock: at.strftime("%H:%M:%S" if clock[1] else "%H:%M"), said)
+    said, iso = _day(at.date(), pattern, words.locale), at.isoformat()
+    return _CLOCK.sub(lambda clock: iso[11:19] if clock[1] else iso[11:16], said)
 
 
 @lru_cache(maxsize=256)

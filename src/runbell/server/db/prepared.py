@@ -5,6 +5,7 @@ and every report asks the same.
     jobs = find(account=1, name="nightly")
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +30,18 @@ class Given(Expression):
     def stored(self, values: dict[str, Any]) -> Any:
         value = values[self.name]
         return self.kept_as.get_db_prep_value(value, connection) if self.kept_as else value
+
+
+class GivenIds(Given):
+    """Any number of ids, behind ``__in``: one parameter, so that the SQL stays the same."""
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        is_postgres = connection.vendor == "postgresql"
+        return "(SELECT unnest(%s::bigint[]))" if is_postgres else "(SELECT value FROM json_each(%s))", (self,)
+
+    def stored(self, values: dict[str, Any]) -> Any:
+        ids = list(values[self.name])
+        return ids if connection.vendor == "postgresql" else json.dumps(ids)
 
 
 class Prepared(Generic[Row]):

@@ -23,6 +23,7 @@ from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.db.outbox import Claimed
+from runbell.server.db.prepared import GivenIds, Prepared
 from runbell.server.services.decisions import SECRETS, address_of, silent_because
 from runbell.server.services.unsubscribe import unsubscribe_url
 
@@ -67,14 +68,20 @@ class Words(NamedTuple):
     body: str
 
 
+_destinations = Prepared(
+    lambda: Destination.objects.filter(pk__in=GivenIds("ids")).select_related("account", "member__user", "link__workspace").defer(*SECRETS)
+)
+_messages = Prepared(lambda: StoredMessage.objects.filter(pk__in=GivenIds("ids")).values_list("pk", "language", Cast("body", TextField())))
+
+
 def load_parcels(rows: Sequence[Claimed], *, now: datetime) -> list[Parcel]:
     """Everything about the claimed: two queries; one more when account mail is among them, one when secrets are needed."""
     if not rows:
         return []
-    related = Destination.objects.select_related("account", "member__user", "link__workspace").defer(*SECRETS)
-    destinations = related.in_bulk({row.destination_id for row in rows if row.destination_id})
+    ids = {row.destination_id for row in rows if row.destination_id}
+    destinations = {found.pk: found for found in _destinations(ids=ids)} if ids else {}
     secrets = _secrets([pk for pk, destination in destinations.items() if destination.link_id or _has_secret(destination.kind)])
-    messages = _messages({row.message_id for row in rows if row.message_id})
+    messages = _texts_of({row.message_id for row in rows if row.message_id})
     payloads = _payloads([row.id for row in rows if row.message_id is None])
     return [
         _account_parcel(row, payloads[row.id])
@@ -87,9 +94,8 @@ def load_parcels(rows: Sequence[Claimed], *, now: datetime) -> list[Parcel]:
     ]
 
 
-def _messages(ids: Collection[int]) -> dict[int, Words]:
-    stored = StoredMessage.objects.filter(pk__in=ids).values_list("pk", "language", Cast("body", TextField())) if ids else ()
-    return {pk: Words(language, body) for pk, language, body in stored}
+def _texts_of(ids: Collection[int]) -> dict[int, Words]:
+    return {pk: Words(language, body) for pk, language, body in _messages(ids=ids)} if ids else {}
 
 
 def _has_secret(kind: str) -> bool:
