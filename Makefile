@@ -51,7 +51,7 @@ COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=
 
 test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
-	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser $(COVERED:%=--ignore=%)
+	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser --ignore=tests/clients $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
 
