@@ -31,6 +31,7 @@ def add_upkeep(admin: "Commands[argparse.ArgumentParser]") -> None:
 
 def bring_up_to_date() -> int:
     from django.conf import settings
+    from django.db import connections
 
     from runbell.server.services import schema
     from runbell.server.worker.lock import held
@@ -40,6 +41,7 @@ def bring_up_to_date() -> int:
         if not is_ours:
             raise BadField("RUNBELL_HOME", "another process is still bringing this database up to date")
         schema.bring_up_to_date()
+    connections.close_all()  # `serve` itself asks nothing more; its children have their own
     return 0
 
 

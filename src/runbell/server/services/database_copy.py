@@ -88,7 +88,6 @@ def _copy(model: Model, source: str, target: str, tell: Tell) -> Sum:
         rows.go_on_after(model, rows.last_id(model, source), target)
     except DatabaseError as trouble:
         raise CannotCopy(f"{model._meta.db_table}: {_words(trouble)}") from None  # the driver's own words quote the row
-    tell(model._meta.db_table, found.count)
     return found
 
 
