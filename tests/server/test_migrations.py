@@ -12,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-FIRST = "0007"  # the schema of before came whole, with the first version
+FIRST = "0021"  # the schema of before came whole: no version with an older one was ever given out
 HARMLESS = (CreateModel, AddIndex, RemoveIndex, AlterModelOptions)
 SINCE: dict[str, str] = {}  # migration: why the version of before does without
 

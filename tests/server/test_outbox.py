@@ -1,5 +1,6 @@
 """The outbox, with the same promises on SQLite and PostgreSQL: `tools/with_postgres.py pytest tests/server/test_outbox.py`."""
 
+import gc
 import json
 import re
 from collections.abc import Iterator
@@ -218,3 +219,10 @@ def test_two_workers_share_without_waiting() -> None:
         assert not thread.is_alive()
     assert len(mine) == len(other) == 2
     assert {*mine, *other} == set(ids)
+
+
+def test_a_bell_that_cannot_be_hung_leaves_nothing_open(settings: Settings, tmp_path: Path) -> None:
+    settings.RUNBELL_HOME = tmp_path / "gone"
+    with pytest.raises(OSError, match="No such file"):
+        SocketBell()
+    gc.collect()  # a socket left open would warn here, and warnings are errors

@@ -46,9 +46,13 @@ class SocketBell:
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        with socket_address() as address:
-            self._socket.bind(address)
-        path.chmod(0o600)
+        try:
+            with socket_address() as address:
+                self._socket.bind(address)
+            path.chmod(0o600)
+        except OSError:
+            self._socket.close()
+            raise
         self.fileno = self._socket.fileno
 
     def drain(self) -> None:
