@@ -47,11 +47,13 @@ check: setup ## Format, lint, types, room contracts, licences, known holes in de
 
 # The rooms below the server, and the tests that are about them.
 COVERED := tests/unit tests/golden tests/contract tests/e2e/cli
+# Too long for every run: `make scale` and `make clients` run them.
+ELSEWHERE := tests/clients tests/e2e/test_database_copy.py tests/e2e/test_backups.py
 COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=term --cov-fail-under=95
 
 test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
-	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser --ignore=tests/clients $(COVERED:%=--ignore=%)
+	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser $(ELSEWHERE:%=--ignore=%) $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
 
@@ -79,9 +81,10 @@ FAULT_TESTS := tests/e2e/test_kill.py
 faults: setup postgres ## The fault suite in full, on both databases: 50 kills on each, and what it came to in the last line.
 	RUNBELL_TEST_KILL_ROUNDS=50 $(RUN)/pytest -n 0 $(FAULT_TESTS)
 
-scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 deliveries, and the move of 100,000 runs to PostgreSQL.
+scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 deliveries, the move of 100,000 runs to PostgreSQL, and backups that are killed.
 	RUNBELL_TEST_FLEET_DELIVERIES=30000 $(RUN)/pytest -n 0 -s tests/e2e/test_fleet.py
 	RUNBELL_TEST_COPY_RUNS=100000 $(RUN)/pytest -n 0 -s tests/e2e/test_database_copy.py -k goes_on
+	$(RUN)/pytest -n 2 tests/e2e/test_database_copy.py tests/e2e/test_backups.py
 
 clients: setup ## Programs written for the dbt Admin API, against a running server; what each asked and saw is printed.
 	$(RUN)/pytest -n 0 -s tests/clients
