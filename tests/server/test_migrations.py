@@ -12,9 +12,12 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-FIRST = "0021"  # the schema of before came whole: no version with an older one was ever given out
+FIRST = "0007"  # the schema of before came whole, with the first version
 HARMLESS = (CreateModel, AddIndex, RemoveIndex, AlterModelOptions)
-SINCE: dict[str, str] = {}  # migration: why the version of before does without
+SINCE: dict[str, str] = {  # migration: why the version of before does without
+    "0010_dbt_platform": "no version was given out before it",
+    "0020_job_definition": "no version was given out before it",
+}
 
 NULLABLE = models.TextField(null=True)
 
