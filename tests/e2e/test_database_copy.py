@@ -107,7 +107,11 @@ def test_there_and_back_again(here: Installation, on_postgres: Database, tmp_pat
     assert count(url, "runbell_run") == 20
     with psycopg.connect(url) as database:
         database.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('runbell', '9999_tomorrow', now())")
-    for words in (("restore", str(file), "--force"), ("backup", str(tmp_path / "more")), ("database", "copy", "--to", "sqlite:///x")):
+    for words in (
+        ("restore", str(file), "--force"),
+        ("backup", str(tmp_path / "more")),
+        ("database", "copy", "--to", f"sqlite://{tmp_path / 'more.sqlite3'}"),
+    ):
         assert "a newer Runbell was here" in on_it.refused("admin", *words)
 
 
