@@ -49,6 +49,7 @@ HEAD = ("what", "measured", "reference", "aim", "met")
 
 
 def main() -> int:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # set in many containers; each process below would compile everything anew
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"no end after {LIMIT} s; is the machine busy?"))
     signal.alarm(LIMIT)
