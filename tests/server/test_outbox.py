@@ -18,7 +18,7 @@ from pytest_django import Settings
 from runbell.core.because import Because
 from runbell.core.deliveries import DeliveryState
 from runbell.server.db import outbox
-from runbell.server.db.bell import Bell, SocketBell, open_bell
+from runbell.server.db.bell import Bell, SocketBell, open_bell, ring
 from runbell.server.db.models import Delivery, Run
 from tests.server.people import NOW, Acme, acme
 
@@ -170,7 +170,7 @@ def bell() -> Iterator[Bell]:
 @pytest.mark.django_db(transaction=True)
 def test_wake_rings_and_a_drained_bell_is_silent(bell: Bell) -> None:
     for _ in range(3):
-        outbox.wake()
+        ring()
     assert select([bell.fileno()], [], [], 10)[0]
     bell.drain()
     assert not select([bell.fileno()], [], [], 0)[0]
@@ -183,7 +183,7 @@ def test_a_home_with_a_long_path_has_a_bell_too(settings: Settings, tmp_path: Pa
     bell = SocketBell()
     try:
         if connection.vendor == "sqlite":
-            outbox.wake()
+            ring()
             assert select([bell.fileno()], [], [], 10)[0]
     finally:
         bell.close()
@@ -192,7 +192,7 @@ def test_a_home_with_a_long_path_has_a_bell_too(settings: Settings, tmp_path: Pa
 
 @pytest.mark.django_db
 def test_wake_without_a_listener_is_no_error() -> None:
-    outbox.wake()
+    ring()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,13 +1,35 @@
-"""The worker's end of `outbox.wake`: something to select on. A Unix datagram socket beside SQLite, LISTEN on PostgreSQL."""
+"""What wakes the worker: `ring` after a commit, and the worker's end, something to select on. A Unix datagram socket beside SQLite,
+NOTIFY and LISTEN on PostgreSQL.
+"""
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.db import connection
 
-from runbell.server.db.outbox import CHANNEL, socket_address, socket_path
+LONGEST_ADDRESS = 103
+_CHANNEL = "runbell_outbox"
+_LISTEN = f"LISTEN {_CHANNEL}"
 
-_LISTEN = f"LISTEN {CHANNEL}"
+
+def ring() -> None:
+    """Never fails and never waits: it is a hint, the timer to the next due delivery is the truth."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {_CHANNEL}")
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.setblocking(False)
+        try:
+            with _socket_address() as address:
+                bell.sendto(b"!", address)
+        except OSError:
+            return  # nobody listens, or its buffer is full: then it is awake already
 
 
 class Bell(Protocol):
@@ -31,7 +53,7 @@ def is_heard() -> bool:
             return bool(cursor.fetchone()[0])
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
         try:
-            with socket_address() as address:
+            with _socket_address() as address:
                 asker.connect(address)
         except OSError:
             return False  # no such file, or nobody behind it
@@ -42,12 +64,12 @@ class SocketBell:
     """Only for who holds the worker's lock: it takes the path over from a worker that died."""
 
     def __init__(self) -> None:
-        path = socket_path()
+        path = _socket_path()
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
-            with socket_address() as address:
+            with _socket_address() as address:
                 self._socket.bind(address)
             path.chmod(0o600)
         except OSError:
@@ -64,7 +86,7 @@ class SocketBell:
 
     def close(self) -> None:
         self._socket.close()
-        socket_path().unlink(missing_ok=True)
+        _socket_path().unlink(missing_ok=True)
 
 
 class PostgresBell:
@@ -83,3 +105,21 @@ class PostgresBell:
 
     def close(self) -> None:
         self._line.close()
+
+
+def _socket_path() -> Path:
+    return Path(settings.RUNBELL_HOME) / "worker.sock"
+
+
+@contextmanager
+def _socket_address() -> Iterator[str]:
+    """The path, or a short name for it: the kernel takes 107 bytes, macOS 103 (unix(7))."""
+    path = _socket_path()
+    if len(bytes(path)) <= LONGEST_ADDRESS:
+        yield str(path)
+        return
+    home = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{home}/{path.name}"
+    finally:
+        os.close(home)

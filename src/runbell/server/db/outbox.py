@@ -1,4 +1,4 @@
-"""The outbox: the delivery table as a queue, behind a port of four: `claim`, `settle`, `next_due`, `wake`.
+"""The outbox: the delivery table as a queue, behind a port of three: `claim`, `settle`, `next_due`. Who fills it rings the bell.
 
 Each account stands in its own line, so that what one has waiting does not delay the others.
 
@@ -9,25 +9,18 @@ Every function runs a fixed number of statements, however many deliveries it is 
 # ruff: noqa: S608  # what is put into the SQL are this module's own literals; values are parameters
 
 import json
-import os
 import secrets
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import connection
 
 from runbell.core.because import Because
 from runbell.core.deliveries import DeliveryState
 
-CHANNEL = "runbell_outbox"
-LONGEST_ADDRESS = 103
 LONGEST_LINE = 1_000  # looked at in one transaction; more are left for the next
 MOST_HEADS = 100  # of one statement
 LOST_RUNS = ""  # beside the lanes in `next_due`: when the next started run is given up
@@ -248,39 +241,6 @@ def release_all(*, now: datetime) -> None:
     """Makes every claimed delivery due. Only for the one worker of SQLite, at its start, under the exclusive lock."""
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE runbell_delivery SET due_at = %s WHERE {PENDING_SQL} AND state = 'sending'", [_stored(now)])
-
-
-def socket_path() -> Path:
-    return Path(settings.RUNBELL_HOME) / "worker.sock"
-
-
-@contextmanager
-def socket_address() -> Iterator[str]:
-    """The path, or a short name for it: the kernel takes 107 bytes, macOS 103 (unix(7))."""
-    path = socket_path()
-    if len(bytes(path)) <= LONGEST_ADDRESS:
-        yield str(path)
-        return
-    home = os.open(path.parent, os.O_RDONLY)
-    try:
-        yield f"/proc/self/fd/{home}/{path.name}"
-    finally:
-        os.close(home)
-
-
-def wake() -> None:
-    """Rings after a commit. Never fails and never waits: it is a hint, the timer to the next due delivery is the truth."""
-    if _is_postgres():
-        with connection.cursor() as cursor:
-            cursor.execute(f"NOTIFY {CHANNEL}")
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
-        bell.setblocking(False)
-        try:
-            with socket_address() as address:
-                bell.sendto(b"!", address)
-        except OSError:
-            return  # nobody listens, or its buffer is full: then it is awake already
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

@@ -11,7 +11,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.utils import timezone
 
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Delivery, Member
 from runbell.server.db.models.deliveries import Purpose
 
@@ -29,7 +29,7 @@ class OutboxBackend(BaseEmailBackend):
             ]
             Delivery.objects.bulk_create(deliveries)
             if deliveries:
-                transaction.on_commit(outbox.wake)
+                transaction.on_commit(bell.ring)
         return len(deliveries)
 
 
@@ -37,7 +37,7 @@ def queue(message: EmailMessage, *, account_id: int, now: datetime) -> None:
     """For an address that nobody here has yet: `account_id` is the account of the person who asked for the letter."""
     with transaction.atomic():
         Delivery.objects.bulk_create([_of_account(message, to, account_id, now) for to in message.recipients()])
-        transaction.on_commit(outbox.wake)
+        transaction.on_commit(bell.ring)
 
 
 def _delivery(message: EmailMessage, to: str, now: datetime) -> Delivery | None:

@@ -10,7 +10,6 @@ no admin can read it in the mailbox and confirm for somebody else.
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -23,7 +22,7 @@ from runbell.core.permissions import Action
 from runbell.messages.compose import compose_confirmation
 from runbell.messages.facts import ConfirmationFacts
 from runbell.messages.message import Links, Reader
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Delivery, Destination, State
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services import audit, limits
@@ -137,7 +136,7 @@ def _send(destination: Destination, actor: Actor, now: datetime) -> None:
         due_at=now,
         created_at=now,
     )
-    transaction.on_commit(partial(outbox.wake))
+    transaction.on_commit(bell.ring)
 
 
 def _mail(destination: Destination, actor: Actor, now: datetime) -> bytes:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from runbell.channels.dbt_api import DbtApi, DbtTrouble, Kind
 from runbell.core.because import Because
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import DbtPlatform
 from runbell.server.services import limits
 from runbell.server.services.access import Actor
@@ -39,7 +39,7 @@ def _keep(platform: DbtPlatform, lines: list[dict[str, object]], now: datetime) 
     rows.update(checked_at=now, checked=lines)
     if all(line["because"] is None for line in lines):
         rows.update(broken_because=None, broken_at=None, held_until=None, failures=0, poll_at=now)
-        transaction.on_commit(outbox.wake)
+        transaction.on_commit(bell.ring)
 
 
 def _question(api: DbtApi, what: str) -> Callable[[], object]:

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from runbell.core.because import Because
 from runbell.core.dbt_runs import EVENTS, Event, read_event, told_by_event
 from runbell.core.fields import BadField
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import DbtEvent, DbtPlatform, DbtRun
 
 MAX_BODY = 1024 * 1024
@@ -71,7 +71,7 @@ def _take_once(platform: DbtPlatform, event: Event, now: datetime) -> dict[str, 
         return {"known": True}
     told = told_by_event(event.raw)
     note(platform, told.run_id, now=now, told=dict(event.raw), has_ended=told.has_ended)
-    transaction.on_commit(outbox.wake)
+    transaction.on_commit(bell.ring)
     return {"taken": True}
 
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from runbell.core.dbt_runs import MAX_ID
 from runbell.core.fields import CONTROL, BadField
 from runbell.core.permissions import Action
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Account, DbtPlatform, DbtRun, Member
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
@@ -74,7 +74,7 @@ def connect(actor: Actor, *, host: str, external_id: str, token: str, webhook_se
     platform.heard_at = platform.heard_because = platform.mirrored_at = None
     platform.save()
     _record(platform, actor, "dbt.connect", now, said=["token", *(["webhook_secret"] if webhook_secret else [])])
-    transaction.on_commit(outbox.wake)
+    transaction.on_commit(bell.ring)
     return platform
 
 
@@ -94,7 +94,7 @@ def change(actor: Actor, platform_id: int, *, token: str, webhook_secret: str, n
     platform.save()
     if said:
         _record(platform, actor, "dbt.change", now, said=said)
-        transaction.on_commit(outbox.wake)
+        transaction.on_commit(bell.ring)
     return platform
 
 

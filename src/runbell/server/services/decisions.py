@@ -14,7 +14,7 @@ from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decid
 from runbell.core.runs import Git, Outcome, Trigger
 from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Account, Delivery, Destination, Job, Message, Receipt, Rule, Run, State
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.pauses import paused_because
@@ -76,7 +76,7 @@ def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
     Delivery.objects.bulk_create(
         delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now)
     )
-    transaction.on_commit(outbox.wake)
+    transaction.on_commit(bell.ring)
 
 
 def _rules_that_cover() -> QuerySet[Rule]:

@@ -13,7 +13,7 @@ from runbell.core.because import Because
 from runbell.core.permissions import Role
 from runbell.messages.compose import InvitationFacts, compose_invitation
 from runbell.messages.message import Links, Reader
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Delivery, Invitation, User
 from runbell.server.db.models.deliveries import Purpose
 from runbell.server.services.parcels import transport
@@ -35,7 +35,7 @@ def queue_mail(invitation: Invitation, url: str, *, now: datetime) -> Delivery:
     email = channel(EMAIL)
     delivery.payload = email.address(email.render(message, reader, transport()), recipient, f"{delivery.pk}.{delivery.resends}")
     delivery.save(update_fields=["payload"])
-    transaction.on_commit(outbox.wake)
+    transaction.on_commit(bell.ring)
     return delivery
 
 

@@ -3,14 +3,13 @@
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from runbell.core.because import Because
 from runbell.messages.message import Message
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Account, Delivery, Destination, Member, Run, State
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
@@ -80,5 +79,5 @@ def queue(
     ]
     if deliveries:
         Delivery.objects.bulk_create(deliveries)
-        transaction.on_commit(partial(outbox.wake))
+        transaction.on_commit(bell.ring)
     return deliveries

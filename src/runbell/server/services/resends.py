@@ -1,14 +1,13 @@
 """What has ended goes out once more: one message, or all that were given up. The same row, under a new key; the tries before stay in the log."""
 
 from datetime import datetime
-from functools import partial
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
 from runbell.core.deliveries import PENDING, DeliveryState
 from runbell.core.permissions import Action
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Delivery
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
@@ -59,5 +58,5 @@ def _requeue(actor: Actor, rows: QuerySet[Delivery], now: datetime) -> int:
         audit.record(
             account=actor.member.account, actor=actor, action="delivery.resend", subject=str(count), now=now, after={"deliveries": count}
         )
-        transaction.on_commit(partial(outbox.wake))
+        transaction.on_commit(bell.ring)
     return count

@@ -16,8 +16,8 @@ from django.db.models import Min, Q, QuerySet
 from runbell.channels.slack_api import ChannelFact, SlackApi
 from runbell.channels.slack_errors import SlackTrouble, TroubleKind
 from runbell.core.permissions import Action
+from runbell.server.db import bell
 from runbell.server.db.models import Destination, SlackChannel, SlackWorkspace, State
-from runbell.server.db.outbox import wake
 from runbell.server.services.access import Actor
 from runbell.server.services.slack_forgetting import forget_removed
 from runbell.server.services.slack_targets import SLACK
@@ -37,7 +37,7 @@ def want_listing(actor: Actor, *, now: datetime) -> None:
     rows = _working().filter(account=actor.account_id).filter(Q(listed_at=None) | Q(listed_at__lt=now - AT_MOST_EVERY))
     with transaction.atomic():
         if rows.filter(Q(listing_wanted_at=None) | Q(listing_wanted_at__gt=now)).update(listing_wanted_at=now, listing_trouble=None):
-            transaction.on_commit(wake)
+            transaction.on_commit(bell.ring)
 
 
 def run_due(now: datetime) -> datetime | None:

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from runbell.core.because import Because
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Destination, SlackApp, SlackChannel, SlackLink, SlackWorkspace
 from runbell.server.services.slack_links import workspace_broke
 
@@ -180,7 +180,7 @@ def _user_changed(event: Event, workspaces: Workspaces, now: datetime) -> None:
 
 def _look_soon(workspaces: Workspaces, now: datetime) -> None:
     if workspaces.update(check_at=now):
-        transaction.on_commit(outbox.wake)
+        transaction.on_commit(bell.ring)
 
 
 KINDS: Mapping[str, Callable[[Event, Workspaces, datetime], None]] = {

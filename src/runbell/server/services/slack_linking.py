@@ -17,7 +17,7 @@ from runbell.channels.slack_api import Installation, SlackUser
 from runbell.channels.slack_errors import SlackTrouble, because_of
 from runbell.core.because import Because
 from runbell.core.permissions import Action
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Account, Member, SlackLink, SlackWorkspace
 from runbell.server.services import audit
 from runbell.server.services.access import Actor
@@ -143,7 +143,7 @@ def _keep(actor: Actor, app: App, installed: Installation, person: SlackUser, no
     )
     after = {"rank": person.rank} | ({"revived": silent} if silent else {})
     audit.record(account=account, actor=actor, action="slack.link", subject=workspace.name, now=now, after=after)
-    transaction.on_commit(outbox.wake)
+    transaction.on_commit(bell.ring)
     return Linked(workspace.name, silent)
 
 

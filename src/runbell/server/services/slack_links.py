@@ -10,14 +10,13 @@ living link takes it over by saving it. Nothing here asks Slack: that is for sla
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from runbell.core.because import Because
 from runbell.core.permissions import Action
-from runbell.server.db import outbox
+from runbell.server.db import bell
 from runbell.server.db.models import Account, Delivery, Destination, Environment, Member, Rule, SlackLink, SlackWorkspace, State
 from runbell.server.services import audit, notices
 from runbell.server.services.access import Actor, NotThere
@@ -111,7 +110,7 @@ def workspace_broke(workspace_id: int, because: Because, *, now: datetime, is_su
     workspace = SlackWorkspace.objects.select_for_update().get(pk=workspace_id)
     if workspace.token and not is_sure:
         workspace.check_at = now
-        transaction.on_commit(outbox.wake)
+        transaction.on_commit(bell.ring)
     elif because.code in TAKEN_BACK:
         workspace.token = workspace.refresh_token = ""
         workspace.token_expires_at = workspace.check_at = None
@@ -215,7 +214,7 @@ def _end(links: Iterable[SlackLink], because: Because, now: datetime) -> None:
         withdraw(Delivery.objects.filter(destination__link=link), because, now=now)
         # The worker revokes a token that nobody needs now, when whoever ended the link does not, or cannot.
         SlackWorkspace.objects.filter(pk=link.workspace_id).exclude(token="").update(check_at=now)
-        transaction.on_commit(partial(outbox.wake))
+        transaction.on_commit(bell.ring)
 
 
 def _tell(links: Iterable[SlackLink], because: Because, now: datetime) -> None:
