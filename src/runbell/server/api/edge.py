@@ -5,6 +5,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -15,9 +16,11 @@ from ninja.security.base import AuthBase
 from runbell.core.fields import BadField
 from runbell.core.runs import MAX_BODY
 from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.readiness import DATABASE_TROUBLE, PATIENCE, is_out_of_order
 from runbell.server.services.tokens import authenticate
 
 NOT_THERE = "There is no such thing in this account."
+OUT_OF_ORDER = "The database cannot be used right now. Send this again in a moment."
 
 
 class TokenAuth(AuthBase):
@@ -96,10 +99,25 @@ def problem(status: int, message: str, field: str | None = None) -> HttpResponse
     return JsonResponse({"error": {"field": field, "message": message}}, status=status)
 
 
+def install_out_of_order(api: NinjaAPI, problem: Callable[[int, str], HttpResponse]) -> None:
+    """503 when the database is at fault. Any other trouble of ours stays what it is."""
+
+    def answer(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        if not isinstance(error, Exception) or not is_out_of_order(error):
+            raise error
+        response = problem(503, OUT_OF_ORDER)
+        response["Retry-After"] = PATIENCE
+        return response
+
+    for kind in DATABASE_TROUBLE:
+        api.exception_handler(kind)(answer)
+
+
 def install(api: NinjaAPI) -> None:
     """One answer for each kind of trouble."""
     from ninja.errors import AuthenticationError
 
+    install_out_of_order(api, problem)
     api.exception_handler(BadField)(lambda request, error: problem(400 if error.field == "body" else 422, error.message, error.field))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"must have at most {MAX_BODY} bytes, inflated", "body"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_THERE))

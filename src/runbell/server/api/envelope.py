@@ -16,7 +16,7 @@ from ninja.errors import AuthenticationError
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.core.permissions import SENTENCES
 from runbell.core.runs import MAX_BODY
-from runbell.server.api.edge import TooLarge
+from runbell.server.api.edge import TooLarge, install_out_of_order
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.destinations import HeldToProject, Stale, Taken
 from runbell.server.services.job_settings import NameTaken, OldNameTaken
@@ -52,6 +52,7 @@ def route(router: Router, method: str, path: str, **options: Any) -> Callable[[V
 
 def install(api: NinjaAPI) -> None:
     """Terraform takes a resource for gone when the body says 404, and for forbidden when the message speaks of permission."""
+    install_out_of_order(api, problem)
     api.exception_handler(BadField)(lambda request, bad: problem(400, f"{bad.field}: {bad.message}"))
     api.exception_handler(NameTaken)(lambda request, taken: problem(400, f"name: the job {taken.other_id} of this environment has it."))
     api.exception_handler(OldNameTaken)(

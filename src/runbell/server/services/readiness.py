@@ -1,10 +1,12 @@
 """Can requests be served, is somebody sending, and does mail go out? In words that a stranger may read."""
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from runbell.core.because import Because
@@ -19,6 +21,10 @@ WAYS_DOWN = (
     *("smtp_no_answer", "transport_settings", "mailbox_unavailable"),
 )
 """Reasons that are about the way out, not about one message or address."""
+DATABASE_TROUBLE = (OperationalError, InterfaceError)
+PATIENCE = 10  # seconds, for `Retry-After`
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,15 @@ def not_ready_because() -> str:
     except DatabaseError:
         return "the database does not answer"
     return "the database needs `runbell migrate`" if is_behind else ""
+
+
+def is_out_of_order(error: BaseException | None) -> bool:
+    """Whether the database itself is at fault: gone, full, locked, not writable. Then the same request may go well in a moment; the log says why."""
+    # SQLite's module calls bad SQL by the same name: that is a bug of ours.
+    if not isinstance(error, DATABASE_TROUBLE) or getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return False
+    log.error("database.trouble", problem=" ".join(str(error).split()))
+    return True
 
 
 def has_worker() -> bool:
