@@ -369,7 +369,8 @@ def test_two_at_once_share_the_spool(stage: Stage) -> None:
 
 def test_a_large_report_is_packed(stage: Stage) -> None:
     stage.run(*RUN, "--", "sh", "-c", "mkdir logs; yes 'the same line' | head -n 3000 >logs/dbt.log")
-    assert stage.server.requests[-1].headers["content-encoding"] == "gzip"
+    packings = [request.headers["content-encoding"] for request in stage.server.requests if "content-encoding" in request.headers]
+    assert packings == ["gzip"]  # the report of the start is small, and may come last
     assert stage.server.finished[0]["log_end"].endswith("the same line\n")
 
 
