@@ -15,7 +15,7 @@ MAX_PAGES = 100  # a listing that never ends is given up
 TIMEOUT = 5.0
 MAX_PAUSE = timedelta(hours=1)
 RELATED = '["trigger","job","environment","run_steps"]'
-LISTS = {"projects": "v3", "environments": "v3", "jobs": "v2"}
+LISTS = {"projects": "v3", "environments": "v3", "jobs": "v2", "users": "v3", "notifications": "v2"}
 CODES = (
     *("dbt_unreachable", "dbt_tls", "dbt_silent", "dbt_no_answer", "dbt_http", "dbt_not_api", "dbt_limited", "dbt_endless"),
     *("dbt_token", "dbt_rights", "dbt_missing"),
@@ -64,7 +64,7 @@ class DbtApi:
         return rows[0] if rows else None
 
     def listing(self, what: str) -> list[Mapping[str, Any]]:
-        """All projects, environments or jobs."""
+        """All of one kind: `what` is a word of `LISTS`."""
         return [row for page in self._pages(LISTS[what], f"{what}/", what) for row in page]
 
     def artifact(self, run_id: str, name: str, step: int) -> bytes | None:

@@ -126,14 +126,14 @@ def told_by_event(data: Mapping[str, Any]) -> Told:
     """The `data` of an event. Texts that stand for nothing are written out there as None."""
     said = _text(data.get("runStatusMessage"))
     return Told(
-        run_id=_id(data.get("runId")),
+        run_id=read_id(data.get("runId")),
         code=_code(data.get("runStatusCode")),
         project=_place(data, "project"),
         environment=_place(data, "environment"),
         job=_place(data, "job"),
         started_at=_moment(data.get("runStartedAt")),
         finished_at=_moment(data.get("runFinishedAt")) or _moment(data.get("runErroredAt")),
-        trigger=Trigger(cause=_name(data.get("runReason"))),
+        trigger=Trigger(cause=read_name(data.get("runReason"))),
         said="" if said == "None" else said,
     )
 
@@ -143,23 +143,23 @@ def told_by_api(run: Mapping[str, Any]) -> Told:
     job, environment, trigger = (_part(run, name) for name in ("job", "environment", "trigger"))
     url = _text(run.get("href"))
     audit = _part(run, "audit")
-    stopped_by = _name(_part(_part(audit, "cancellation"), "actor").get("name"))
+    stopped_by = read_name(_part(_part(audit, "cancellation"), "actor").get("name"))
     said = _text(run.get("status_message"))
     return Told(
-        run_id=_id(run.get("id")),
+        run_id=read_id(run.get("id")),
         code=_code(run.get("status")),
-        project=Place(_id(run.get("project_id"))),
-        environment=Place(_id(run.get("environment_id")), _name(environment.get("name"))),
-        job=Place(_id(run.get("job_definition_id") or run.get("job_id")), _name(job.get("name"))),
+        project=Place(read_id(run.get("project_id"))),
+        environment=Place(read_id(run.get("environment_id")), read_name(environment.get("name"))),
+        job=Place(read_id(run.get("job_definition_id") or run.get("job_id")), read_name(job.get("name"))),
         started_at=_moment(run.get("started_at")) or _moment(run.get("created_at")),
         finished_at=_moment(run.get("finished_at")),
         trigger=Trigger(
-            cause=_name(trigger.get("cause")),
-            category=_name(trigger.get("cause_category")),
+            cause=read_name(trigger.get("cause")),
+            category=read_name(trigger.get("cause_category")),
             url=url[:MAX_TEXT] if url.startswith(("https://", "http://")) else "",
-            actor=_name(_part(_part(audit, "trigger"), "actor").get("name")),
+            actor=read_name(_part(_part(audit, "trigger"), "actor").get("name")),
         ),
-        git=Git(_name(run.get("git_branch")), trim_name(_text(run.get("git_sha")), 64)),
+        git=Git(read_name(run.get("git_branch")), trim_name(_text(run.get("git_sha")), 64)),
         said="\n".join(filter(None, (said, f"Cancelled by {stopped_by}." if stopped_by else ""))),
         steps=_steps(run.get("run_steps")),
         has_artifacts=bool(run.get("artifacts_saved")),
@@ -250,17 +250,17 @@ def _read_step(row: Mapping[str, Any], place: int) -> ToldStep:
 
 
 def _place(data: Mapping[str, Any], kind: str) -> Place:
-    return Place(_id(data.get(f"{kind}Id")), _name(data.get(f"{kind}Name")))
+    return Place(read_id(data.get(f"{kind}Id")), read_name(data.get(f"{kind}Name")))
 
 
 def _required_id(body: Fields, name: str) -> str:
-    found = _id(body.required(name))
+    found = read_id(body.required(name))
     if not found:
         raise BadField(body.at(name), "must be the digits of an id")
     return found
 
 
-def _id(value: object) -> str:
+def read_id(value: object) -> str:
     """Text or a number: both are in use for the same id."""
     text = str(value) if type(value) is int else value if isinstance(value, str) else ""
     return text if _DIGITS.fullmatch(text) else ""
@@ -287,5 +287,5 @@ def _text(value: object) -> str:
     return storable(value) if isinstance(value, str) else ""
 
 
-def _name(value: object) -> str:
+def read_name(value: object) -> str:
     return trim_name(_text(value), MAX_NAME)

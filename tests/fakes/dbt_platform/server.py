@@ -151,6 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "v2", ["jobs"]:
                 rows = [{"id": key, "environment_id": place, "name": name, "state": 1} for key, (place, name) in world.jobs.items()]
                 self._list("jobs", rows, query)
+            case "v3", ["users"]:
+                self._list("users", list(world.users.values()), query)
+            case "v2", ["notifications"]:
+                self._list("notifications", list(world.settings.values()), query)
             case _:
                 self._fail(404, "Not found.")
 

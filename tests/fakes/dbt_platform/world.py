@@ -58,6 +58,30 @@ class World:
     environments: dict[int, tuple[int, str]] = field(default_factory=lambda: {11: (1, "Production")})
     jobs: dict[int, tuple[int, str]] = field(default_factory=lambda: {101: (11, "nightly")})
     runs: dict[int, FakeRun] = field(default_factory=dict)
+    users: dict[int, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def add_user(self, email: str, *, licence: str = "developer", **facts: Any) -> int:
+        key = 501 + len(self.users)
+        first, _, last = email.partition("@")[0].title().partition(".")
+        permissions = [{"license_type": licence, "state": 1, "groups": []}]
+        self.users[key] = {
+            "id": key,
+            "email": email,
+            "first_name": first,
+            "last_name": last,
+            "is_active": True,
+            "permissions": permissions,
+        } | facts
+        return key
+
+    def add_setting(self, kind: int, user: int, *, boxes: dict[str, list[int]], **facts: Any) -> int:
+        """`boxes`: such as {"on_failure": [101]}."""
+        key = 9001 + len(self.settings)
+        none: dict[str, Any] = {"external_email": None, "slack_channel_id": None, "slack_channel_name": None}
+        lists = {name: boxes.get(name, []) for name in ("on_cancel", "on_failure", "on_success", "on_warning")}
+        self.settings[key] = {"id": key, "account_id": self.account, "user_id": user, "type": kind, "state": 1} | none | lists | facts
+        return key
 
     def add_run(self, kind: str, *, job: int = 101, ended_at: datetime | None = None, run_id: int = 0, **facts: Any) -> FakeRun:
         """kind: succeeded, warned, failed, cancelled or running."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from runbell.core.fields import BadField
+from runbell.server.commands.imports import add_imports
 from runbell.server.commands.look import doctor
 from runbell.server.commands.people import add_people
 from runbell.server.commands.upkeep import add_upkeep
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     admin = group(commands, "admin", "What whoever owns the server does from the shell.")
     add_people(admin)
     add_upkeep(admin)
+    add_imports(admin)
     return top
 
 

@@ -40,7 +40,7 @@ def knows_job(platform: DbtPlatform, job_id: str) -> bool:
 
 def refresh(platform: DbtPlatform, api: DbtApi, *, now: datetime) -> None:
     """All of them, by three listings. Raises `DbtTrouble`, and then changes nothing."""
-    projects, environments, jobs = (_active(api.listing(what)) for what in ("projects", "environments", "jobs"))
+    projects, environments, jobs = (active(api.listing(what)) for what in ("projects", "environments", "jobs"))
     with transaction.atomic():
         hold_account(platform.account_id)
         for row in projects.values():
@@ -56,7 +56,7 @@ def refresh(platform: DbtPlatform, api: DbtApi, *, now: datetime) -> None:
 Rows = Mapping[str, Mapping[str, Any]]
 
 
-def _active(rows: list[Mapping[str, Any]]) -> Rows:
+def active(rows: list[Mapping[str, Any]]) -> Rows:
     return {str(row["id"]): row for row in rows if type(row.get("id")) is int and row.get("state") != DELETED}
 
 

@@ -60,14 +60,14 @@ def system_actor(account: Account) -> Actor:
 def connect(actor: Actor, *, host: str, external_id: str, token: str, webhook_secret: str, now: datetime) -> DbtPlatform:
     """One that was removed comes back, with its jobs. Only runs that end from now on are told of. Raises `NotAllowed`, `BadField`."""
     actor.require(Action.CONNECT_DBT)
-    url, external_id, token = _url(host), _account(external_id), _secret("token", token)
+    url, external_id, token = read_url(host), read_account(external_id), read_secret("token", token)
     if not token:
         raise BadField("token", "is required")
     known = DbtPlatform.objects.select_for_update().filter(account=actor.account_id, url=url, external_id=external_id).first()
     if known and known.removed_at is None:
         raise AlreadyConnected
     platform = known or DbtPlatform(account_id=actor.account_id, url=url, external_id=external_id)
-    platform.token, platform.webhook_secret = token, _secret("webhook_secret", webhook_secret)
+    platform.token, platform.webhook_secret = token, read_secret("webhook_secret", webhook_secret)
     platform.created_at = platform.updated_at = platform.poll_at = platform.polled_to = now
     platform.updated_by, platform.removed_at = actor.member, None
     _forget_trouble(platform)
@@ -83,7 +83,7 @@ def change(actor: Actor, platform_id: int, *, token: str, webhook_secret: str, n
     """An empty secret stays as it is. Raises `NotThere`, `NotAllowed`, `BadField`."""
     platform_for(actor, platform_id)
     platform = DbtPlatform.objects.select_for_update().get(pk=platform_id)
-    given = {"token": _secret("token", token), "webhook_secret": _secret("webhook_secret", webhook_secret)}
+    given = {"token": read_secret("token", token), "webhook_secret": read_secret("webhook_secret", webhook_secret)}
     said = [name for name, value in given.items() if value]
     for name in said:
         setattr(platform, name, given[name])
@@ -121,7 +121,7 @@ def _record(platform: DbtPlatform, actor: Actor, action: audit.Action, now: date
     audit.record(account=actor.member.account, actor=actor, action=action, subject=label_of(platform), now=now, after=after)
 
 
-def _url(raw: str) -> str:
+def read_url(raw: str) -> str:
     """`cloud.getdbt.com`, `https://ab123.us1.dbt.com/`. Without TLS only this machine, for trying."""
     text = raw.strip()
     parts = urlsplit(text if "://" in text else f"https://{text}")
@@ -137,14 +137,14 @@ def _url(raw: str) -> str:
     return f"{parts.scheme}://{netloc}" + (f":{port}" if port else "")
 
 
-def _account(raw: str) -> str:
+def read_account(raw: str) -> str:
     text = raw.strip()
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_ID):
         raise BadField("external_id", "must be the digits of an account id")
     return text.lstrip("0") or "0"
 
 
-def _secret(name: str, raw: str) -> str:
+def read_secret(name: str, raw: str) -> str:
     value = raw.strip()
     if len(value) > MAX_SECRET or CONTROL.search(value) or " " in value or not value.isascii():
         raise BadField(name, f"must be one word of at most {MAX_SECRET} characters")

@@ -144,6 +144,16 @@ def account_of_shell(account_id: int) -> Account:
     return account
 
 
+def only_account() -> Account:
+    """For the command line, when nobody said which."""
+    accounts = list(Account.objects.order_by("pk")[:2])
+    if len(accounts) != 1:
+        raise BadField(
+            "--into", "which account? There are several" if accounts else "there is no account yet: runbell admin account create"
+        )
+    return accounts[0]
+
+
 def member_of(account: Account, email: str) -> Member:
     member = (
         Member.objects.select_related("account", "user").filter(account=account, user__email=clean_email(email), is_active=True).first()

@@ -7,19 +7,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from runbell.core.dbt_settings import ON as ON
 from runbell.core.fields import BadField
 from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Environment, Job, Rule, State
 from runbell.server.services.access import Actor
-
-ON = {
-    Outcome.CANCELLED: "on_cancel",
-    Outcome.FAILED: "on_failure",
-    Outcome.SUCCEEDED: "on_success",
-    Outcome.WARNED: "on_warning",
-}
-"""The dbt Admin API's name for each outcome."""
 
 Choices = Mapping[Outcome, Collection[int]]
 
