@@ -51,6 +51,7 @@ class DeliveryLine:
     environment: str
     run_id: int | None
     outcome: str
+    kind: str
     address: str
     state: str
     attempts: int
@@ -159,6 +160,7 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         environment=job.environment.name if job else "",
         run_id=row.run_id,
         outcome=row.run.outcome if row.run else "",
+        kind=row.destination.kind if row.destination else "email",
         address=address_of(row.destination) if row.destination else _addressee(row),
         state=row.state,
         attempts=row.attempts,

@@ -37,6 +37,7 @@ class ReceiptLine:
 
     address: str
     because: Because
+    kind: str = "email"
     at: datetime | None = None
     delivery_id: int | None = None
     delivery_state: str = ""
@@ -140,14 +141,15 @@ def _receipts(run: Run) -> tuple[list[ReceiptLine], list[ReceiptLine]]:
 
 
 def _receipt(receipt: Receipt, delivery: Delivery | None) -> ReceiptLine:
-    address, because = address_of(receipt.destination), Because.from_json(receipt.because)
+    address, because, kind = address_of(receipt.destination), Because.from_json(receipt.because), receipt.destination.kind
     if delivery is None:
-        return ReceiptLine(address, because)
+        return ReceiptLine(address, because, kind)
     told = delivery.folded_into or delivery
     is_in_digest = told is not delivery and told.state == DeliveryState.SENT
     return ReceiptLine(
         address,
         because,
+        kind,
         at=told.settled_at or told.created_at,
         delivery_id=told.pk,
         delivery_state=delivery.state if is_in_digest else told.state,

@@ -59,6 +59,7 @@ STATES = {
     "suppressed": ("", "bell-off", gettext_lazy("Not sent")),
     "folded": ("good", "check", gettext_lazy("Sent in a digest")),
 }
+IN_SLACK = {"sent": gettext_lazy("Posted in Slack"), "folded": gettext_lazy("Posted in a digest"), "suppressed": gettext_lazy("Not posted")}
 _RUNNING = SafeString(
     '<circle cx="8" cy="8" r="6.1" fill="none" stroke="var(--line-strong)" stroke-width="1.8"/>'
     '<path class="arc" d="M8 1.9A6.1 6.1 0 0 1 14.1 8" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"/>'
@@ -108,10 +109,26 @@ def outcome(word: str) -> SafeString:
 
 
 @register.simple_tag
-def state(word: str) -> SafeString:
-    """What became of a delivery."""
+def state(word: str, kind: str = "email") -> SafeString:
+    """What became of a delivery over a channel of this kind."""
     tone, name, said = STATES[word]
-    return format_html('<span class="state {}">{}{}</span>', tone, icon(name), said)
+    return format_html('<span class="state {}">{}{}</span>', tone, icon(name), IN_SLACK.get(word, said) if _is_slack(kind) else said)
+
+
+@register.simple_tag
+def way(kind: str) -> SafeString:
+    """The sign of a channel, before an address."""
+    return icon("hash", "Slack") if _is_slack(kind) else icon("mail", gettext("E-mail"))
+
+
+@register.simple_tag
+def taken(kind: str) -> str:
+    """What an answer of yes means on a channel of this kind."""
+    return gettext("Slack took it.") if _is_slack(kind) else gettext("Taken by the mail server, or kept in the mailbox.")
+
+
+def _is_slack(kind: str) -> bool:
+    return kind.startswith("slack")
 
 
 @register.filter
