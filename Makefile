@@ -92,7 +92,7 @@ clients: setup ## Programs written for the dbt Admin API, against a running serv
 slack: setup .venv-dbt/.ready $(CHROMIUM) ## The Slack tests in full: 20 Slack channels and 50 runs at once, and everything else that is about Slack.
 	RUNBELL_TEST_SLACK_SIZE=20x50 $(RUN)/pytest -n 0 -s tests/e2e/test_slack_flow.py
 	$(RUN)/pytest -n 2 tests/unit tests/golden tests/contract tests/server tests/e2e/test_demo.py -k "slack or pacing or digest or quiet"
-	$(RUN)/pytest -n 2 tests/browser/test_slack.py tests/browser/test_slack_proxy.py tests/browser/test_coverage.py
+	$(RUN)/pytest -n 2 tests/browser -k "slack or integrations or coverage"
 
 bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
 	$(RUN)/python -m bench.run

@@ -102,12 +102,12 @@ def test_who_does_not_own_the_workspace_links_nothing(begin: Begin, language: st
 
 
 @pytest.mark.parametrize("role", [Role.NOTIFICATION_MANAGER, Role.DEVELOPER, Role.VIEWER])
-def test_only_account_admins_link(begin: Begin, watch: Watch, role: Role) -> None:
+def test_only_account_admins_link(begin: Begin, watch: Watch, role: Role, language: str) -> None:
     watch.expect(403)
-    member = begin(role)
+    member = begin(role, language)
     member.open()
-    expect(member.page.locator("nav.side").get_by_role("link", name="Integrations")).to_have_count(0)
-    expect(member.page.get_by_role("link", name="Link", exact=True)).to_have_count(0)
+    expect(member.page.locator("nav.side").get_by_role("link", name=member.say("Integrations"))).to_have_count(0)
+    expect(member.page.get_by_role("link", name=member.say("Link"), exact=True)).to_have_count(0)
     answer = member.page.goto(member.people.path("settings/integrations"))
     assert answer
     assert answer.status == 403
@@ -131,8 +131,8 @@ def test_choosing_and_hearing(begin: Begin, people: People, language: str) -> No
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_each_outcome_is_chosen_alone(begin: Begin, people: People, outcome: Outcome) -> None:
-    ada = begin()
+def test_each_outcome_is_chosen_alone(begin: Begin, people: People, outcome: Outcome, language: str) -> None:
+    ada = begin(language=language)
     ada.link()
     ada.open()
     ada.pick_channel("data-alerts")

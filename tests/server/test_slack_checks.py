@@ -16,7 +16,7 @@ from runbell.server.services import slack_checks, slack_links
 from runbell.server.services.slack_tokens import AGAIN, RENEW_BEFORE
 from runbell.server.worker.chores import Chores
 from tests.fakes.slack import FakeSlack
-from tests.server.people import NOW, Acme
+from tests.server.people import NOW, Acme, acme
 from tests.server.slack_links import admin, configure, do_link, page, signed_in, slack_for, the_link
 from tests.server.test_pages import sign_in
 from tests.server.test_slack_links import waiting
@@ -276,6 +276,77 @@ class TestRotation:
         SlackWorkspace.objects.filter(pk=old.pk).update(token="xoxb-QuietPlease-newer")
         slack_checks._take_trouble(old, SlackTrouble(Because("slack_token_revoked"), TroubleKind.INSTALLATION), timezone.now())
         assert (team().broken_because, team().token) == (None, "xoxb-QuietPlease-newer")
+
+
+class TestRotationInTwoAccounts:
+    """One app in one workspace: Slack lets two of its tokens live, and a third ends the oldest."""
+
+    @pytest.fixture
+    def other(self, shop: Acme, slack: FakeSlack) -> Acme:
+        slack.app.has_rotation = True
+        do_link(sign_in(shop), shop, slack)
+        other = acme("Other", "other.test")
+        do_link(sign_in(other), other, slack)
+        return other
+
+    def live(self, slack: FakeSlack) -> set[str]:
+        """What the accounts post with: one token, and it lives."""
+        found = set(SlackWorkspace.objects.values_list("token", "refresh_token", "token_expires_at"))
+        assert len(found) == 1
+        [(token, refresh, _)] = found
+        assert slack.tokens[token].gone == ""
+        assert refresh in slack.refreshers
+        return {token}
+
+    def test_linking_again_and_again_in_one_ends_no_token_of_the_other(self, shop: Acme, slack: FakeSlack, other: Acme) -> None:
+        for _ in range(4):
+            do_link(sign_in(shop), shop, slack)
+            self.live(slack)
+
+    def test_one_renews_for_both(self, slack: FakeSlack, other: Acme) -> None:
+        for _ in range(4):
+            before, calls = self.live(slack), len(slack.called("oauth.v2.access"))
+            due = SlackWorkspace.objects.earliest("token_expires_at").token_expires_at
+            assert due is not None
+            now = due - RENEW_BEFORE
+            slack.forward(seconds=max(0.0, now.timestamp() - slack.now))
+            SlackWorkspace.objects.update(check_at=now)
+            slack_checks.run_due(now)
+            assert self.live(slack) != before
+            assert len(slack.called("oauth.v2.access")) == calls + 1
+            assert not SlackWorkspace.objects.exclude(broken_because=None).exists()
+
+    def test_the_other_one_does_it_when_the_first_does_not(self, shop: Acme, slack: FakeSlack, other: Acme) -> None:
+        theirs = SlackWorkspace.objects.get(account=other.account)
+        before = self.live(slack)
+        assert theirs.token_expires_at is not None
+        slack_checks.check(theirs.pk, now=theirs.token_expires_at - RENEW_BEFORE)
+        assert self.live(slack) == before
+        slack_checks.check(theirs.pk, now=theirs.token_expires_at - RENEW_BEFORE / 2)
+        assert self.live(slack) != before
+
+    def test_who_comes_second_with_a_used_refresh_token_breaks_nothing(self, shop: Acme, slack: FakeSlack, other: Acme) -> None:
+        """Both workers read it, then the first renews and both old tokens are over."""
+        mine, theirs = (SlackWorkspace.objects.get(account=one.account) for one in (shop, other))
+        slack.forward(hours=13)
+        now = datetime.fromtimestamp(slack.now, UTC)
+        late = SlackWorkspace.objects.select_related("account").get(pk=theirs.pk)
+        slack_checks.check(mine.pk, now=now)
+        slack_checks._renew(late, now)
+        assert {late.token} == self.live(slack)
+
+    def test_unlinking_in_one_leaves_the_token_to_the_other(self, shop: Acme, slack: FakeSlack, other: Acme) -> None:
+        sign_in(shop).post(page(shop, f"/slack/{the_link(shop.admin).pk}/unlink"))
+        theirs = SlackWorkspace.objects.get(account=other.account)
+        assert slack.tokens[theirs.token].gone == ""
+        assert SlackWorkspace.objects.get(account=shop.account).token == ""
+        sign_in(other).post(page(other, f"/slack/{the_link(other.admin).pk}/unlink"))
+        assert slack.tokens[theirs.token].gone == "token_revoked"
+
+    def test_one_that_is_unlinked_gets_no_token_of_the_other(self, shop: Acme, slack: FakeSlack, other: Acme) -> None:
+        sign_in(other).post(page(other, f"/slack/{the_link(other.admin).pk}/unlink"))
+        do_link(sign_in(shop), shop, slack)
+        assert SlackWorkspace.objects.get(account=other.account).token == ""
 
 
 class TestOurSide:

@@ -12,6 +12,7 @@ from runbell.server.db.models import AuditEntry, Delivery, Destination, Rule, Sl
 from tests.server.matrix_forms import facts, hidden, make_jobs, rules, save, sign_in, text
 from tests.server.people import NOW, Acme, acme
 from tests.server.slack_shop import TEAM, channel, configured, key, link, second_admin, slack_url, workspace
+from tests.server.test_pages import make_run
 
 pytestmark = pytest.mark.django_db
 ALL = 0
@@ -330,3 +331,55 @@ class TestPreview:
         client = sign_in(shop, role)
         assert client.post(f"/a/{shop.account.pk}/settings/notifications/test", {"to": key(found)}).status_code == 403
         assert "Send a test" not in text(client.get(slack_url(shop, found)))
+
+
+class TestLanguageAndZone:
+    def path(self, destination: Destination) -> str:
+        return f"/a/{destination.account_id}/settings/notifications/slack/{destination.pk}/reader"
+
+    @pytest.mark.parametrize("role", [Role.ACCOUNT_ADMIN, Role.NOTIFICATION_MANAGER])
+    def test_are_its_own_and_change_nothing_else(self, shop: Acme, role: Role) -> None:
+        team = workspace(shop)
+        owner = link(team, second_admin(shop))
+        found = channel(team)
+        destination, client = configured(found, owner), sign_in(shop, role)
+        shop.rule(destination)
+        assert f'href="{self.path(destination)}"' in text(client.get(slack_url(shop, found)))
+        assert "The account's: UTC" in text(client.get(self.path(destination)))
+        answer = client.post(self.path(destination), {"language": "ru", "zone": "Europe/Berlin"})
+        assert answer["Location"] == slack_url(shop, found).partition("&env")[0]
+        destination.refresh_from_db()
+        assert (destination.language, destination.zone, destination.revision) == ("ru", "Europe/Berlin", 2)
+        assert (destination.link, destination.rules.count()) == (owner, 1)
+        entry = AuditEntry.objects.get(action="notifications.update")
+        assert entry.subject == "#data-alerts · Acme HQ"
+        assert (entry.before, entry.after) == ({"language": "", "zone": ""}, {"language": "ru", "zone": "Europe/Berlin"})
+        client.post(self.path(destination), {"language": "ru", "zone": "Europe/Berlin"})
+        assert AuditEntry.objects.filter(action="notifications.update").count() == 1
+
+    def test_messages_are_in_it(self, shop: Acme) -> None:
+        team = workspace(shop)
+        destination = configured(channel(team), link(team, shop.admin))
+        shop.rule(destination)
+        sign_in(shop).post(self.path(destination), {"language": "ru", "zone": ""})
+        make_run(shop)
+        assert Delivery.objects.values_list("message__language", flat=True).get(destination=destination) == "ru"
+
+    @pytest.mark.parametrize("fields", [{"language": "de"}, {"zone": "Mars/Base"}])
+    def test_are_from_the_lists(self, shop: Acme, fields: dict[str, str]) -> None:
+        team = workspace(shop)
+        destination = configured(channel(team), link(team, shop.admin))
+        answer = sign_in(shop).post(self.path(destination), fields)
+        assert answer.status_code == 400
+        assert 'class="error"' in text(answer)
+        destination.refresh_from_db()
+        assert (destination.language, destination.zone, destination.revision) == ("", "", 1)
+
+    def test_of_other_accounts_and_kinds_there_are_none(self, shop: Acme) -> None:
+        other = acme("Other", "other.test")
+        team = workspace(other)
+        theirs, mail = configured(channel(team), link(team, other.admin)), shop.destination()
+        client = sign_in(shop)
+        for found in (theirs, mail):
+            path = f"/a/{shop.account.pk}/settings/notifications/slack/{found.pk}/reader"
+            assert client.get(path).status_code == client.post(path, {"language": "ru"}).status_code == 404

@@ -181,6 +181,7 @@ ROWS = (
         Action.SET_ANY_NOTIFICATIONS,
         POST=302,
     ),
+    Row("a/<int:account_id>/settings/notifications/slack/<int:slack_id>/reader", Action.SET_ANY_NOTIFICATIONS, GET=200, POST=302),
     Row("a/<int:account_id>/settings/notifications/slack/channels", Action.LINK_SLACK, GET=200),
     Row("a/<int:account_id>/settings/notifications/slack/channels/refresh", Action.LINK_SLACK, POST=302),
     Row(
@@ -388,6 +389,7 @@ class Stage:
             "item_id": self.item.pk,
             "token_id": self.service_token.pk,
             "slack_key": self.slack.address_key,
+            "slack_id": self.slack.pk,
             "link_id": self.slack.link_id,
             "destination_id": self.removed.pk if route.endswith("/restore") else self.external.pk,
             "webhook_id": (self.webhook_gone if route.endswith("/restore") else self.webhook).pk,

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Min
 
-from runbell.channels.slack_api import Identity, SlackApi, SlackUser
+from runbell.channels.slack_api import Identity, SlackApi, SlackUser, Tokens
 from runbell.channels.slack_errors import SlackTrouble, TroubleKind
 from runbell.core.because import Because
 from runbell.core.permissions import Action
@@ -23,7 +23,19 @@ from runbell.server.services.access import Actor
 from runbell.server.services.slack_apps import app_of
 from runbell.server.services.slack_linking import fits
 from runbell.server.services.slack_links import end_link, workspace_broke, workspace_works
-from runbell.server.services.slack_tokens import AGAIN, REACH, RENEW_BEFORE, asking, live_links, next_check, revoke_unused, store
+from runbell.server.services.slack_tokens import (
+    AGAIN,
+    REACH,
+    RENEW_BEFORE,
+    ROTATED,
+    asking,
+    live_links,
+    next_check,
+    revoke_unused,
+    share,
+    sharing,
+    store,
+)
 
 LEASE = timedelta(minutes=3)
 REACH_EVERY = timedelta(hours=1)
@@ -104,22 +116,39 @@ def _finish_unused(workspace: SlackWorkspace, now: datetime) -> None:
 
 def _renew(workspace: SlackWorkspace, now: datetime) -> None:
     """In time before the token runs out, and written before it is used. While the old one holds, trouble only makes it try again."""
-    if not workspace.refresh_token or not workspace.token_expires_at or workspace.token_expires_at > now + RENEW_BEFORE:
+    if not workspace.refresh_token or not _is_ours_to_renew(workspace, now):
         return
     used, app = workspace.refresh_token, app_of(workspace.account_id)
     try:
         with asking(now=now) as api:
             tokens = api.refresh(workspace.client_id, app.client_secret if app.client_id == workspace.client_id else "", used)
     except SlackTrouble:
-        if workspace.token_expires_at <= now:
+        has_run_out = workspace.token_expires_at and workspace.token_expires_at <= now
+        workspace.refresh_from_db()
+        if has_run_out and workspace.refresh_token == used:  # else another account was faster
             raise
         return
-    with transaction.atomic():
-        row = SlackWorkspace.objects.select_for_update().get(pk=workspace.pk)
-        if row.refresh_token == used:  # else somebody linked anew meanwhile, and that is the newer token
-            store(row, tokens, now=now)
-            row.save(update_fields=["token", "refresh_token", "token_expires_at", "scopes", "check_at"])
+    _store_all(workspace, used, tokens, now)
     workspace.refresh_from_db()
+
+
+def _is_ours_to_renew(workspace: SlackWorkspace, now: datetime) -> bool:
+    """Of the accounts that share a token the oldest renews it for all; when it has not done so late in time, whichever comes first."""
+    if not workspace.token_expires_at or workspace.token_expires_at > now + RENEW_BEFORE:
+        return False
+    first = sharing(workspace.team_id, workspace.client_id).values_list("pk", flat=True).first()
+    return first == workspace.pk or workspace.token_expires_at <= now + RENEW_BEFORE / 2
+
+
+@transaction.atomic
+def _store_all(workspace: SlackWorkspace, used: str, tokens: Tokens, now: datetime) -> None:
+    """In all accounts that share it, unless somebody linked anew meanwhile: theirs is the newer token."""
+    rows = list(sharing(workspace.team_id, workspace.client_id).select_for_update())
+    row = next((row for row in rows if row.pk == workspace.pk), None)
+    if row and row.refresh_token == used:
+        store(row, tokens, now=now)
+        row.save(update_fields=ROTATED)
+        share(row)
 
 
 def _look(workspace: SlackWorkspace, now: datetime) -> None:

@@ -23,7 +23,7 @@ from runbell.server.services import audit
 from runbell.server.services.access import Actor
 from runbell.server.services.slack_apps import SCOPES, App, app_of, callback_url, is_public
 from runbell.server.services.slack_links import configured, workspace_works
-from runbell.server.services.slack_tokens import asking, store, take_back
+from runbell.server.services.slack_tokens import asking, share, store, take_back
 
 RANKS = {
     "owner": ("primary_owner", "owner"),
@@ -118,9 +118,9 @@ def _keep(actor: Actor, app: App, installed: Installation, person: SlackUser, no
     """Who links goes one by one in an account, and is asked again whether they still may."""
     account = Account.objects.select_for_update(no_key=True).get(pk=actor.account_id)
     Actor(Member.objects.get(pk=actor.member.pk, is_active=True)).require(Action.LINK_SLACK)
-    workspace = SlackWorkspace.objects.select_for_update().filter(account=account, team_id=installed.team_id).first() or SlackWorkspace(
-        account=account, team_id=installed.team_id, created_at=now
-    )
+    rows = SlackWorkspace.objects.select_for_update().filter(Q(account=account) | Q(client_id=app.client_id), team_id=installed.team_id)
+    known = next((row for row in rows.order_by("pk") if row.account_id == account.pk), None)
+    workspace = known or SlackWorkspace(account=account, team_id=installed.team_id, created_at=now)
     silent = _silent(workspace, actor.member)
     workspace.name, workspace.enterprise_id = installed.team_name[:200], installed.enterprise_id
     workspace.client_id, workspace.bot_user_id = app.client_id, installed.bot_user_id
@@ -128,6 +128,7 @@ def _keep(actor: Actor, app: App, installed: Installation, person: SlackUser, no
     store(workspace, installed.tokens, now=now)
     workspace_works(workspace, now=now)
     workspace.save()
+    share(workspace)
     SlackLink.objects.update_or_create(
         workspace=workspace,
         member=actor.member,

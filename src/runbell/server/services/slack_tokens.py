@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import QuerySet
 
 from runbell.channels.slack_api import SlackApi, Tokens
 from runbell.channels.slack_errors import SlackTrouble, TroubleKind
@@ -18,6 +19,7 @@ RENEW_BEFORE = timedelta(hours=2)  # of 12; as slack_sdk's TokenRotator does
 AGAIN = timedelta(minutes=5)  # after trouble on the way
 WAY_DOWN = ("slack_unreachable", "slack_tls", "slack_silent", "slack_no_answer", "slack_http")
 REACH = "runbell.slack.reach"
+ROTATED = ("token", "refresh_token", "token_expires_at", "scopes")
 
 
 @contextmanager
@@ -44,6 +46,20 @@ def is_needed(team_id: str, client_id: str) -> bool:
     """Whether anybody's link lives on a token of this app in this workspace. There is one for all accounts that share the app."""
     rows = SlackLink.objects.filter(workspace__team_id=team_id, workspace__client_id=client_id, ended_at=None)
     return rows.exclude(workspace__token="").exists()
+
+
+def sharing(team_id: str, client_id: str) -> QuerySet[SlackWorkspace]:
+    """One row per account that lives on this installation. Whoever holds more than one of them holds them in the order of their ids."""
+    return SlackWorkspace.objects.filter(team_id=team_id, client_id=client_id).exclude(token="").order_by("pk")
+
+
+def share(workspace: SlackWorkspace) -> None:
+    """Gives other accounts the token just saved here. With rotation two may live at a time, and a third ends the oldest
+    (https://docs.slack.dev/authentication/using-token-rotation): were each account to renew one of its own, they would end one another's.
+    """
+    if workspace.refresh_token:
+        others = sharing(workspace.team_id, workspace.client_id).exclude(pk=workspace.pk)
+        others.update(**{name: getattr(workspace, name) for name in ROTATED})
 
 
 def next_check(expires_at: datetime | None, *, now: datetime) -> datetime:
@@ -77,7 +93,7 @@ def revoke_unused(workspace_id: int, *, now: datetime) -> None:
     workspace = SlackWorkspace.objects.get(pk=workspace_id)
     if not workspace.token or live_links(workspace_id):
         return
-    if not is_needed(workspace.team_id, workspace.client_id) or workspace.refresh_token:
+    if not is_needed(workspace.team_id, workspace.client_id):
         try:
             with asking(workspace.token, now=now) as api:
                 api.revoke()

@@ -97,6 +97,7 @@ def _picked(page: Page, place: Place, target: AnyTarget) -> dict[str, Any]:
     may_set = destination is not None and page.actor.may(Action.SET_ANY_NOTIFICATIONS)
     return {
         "may_test": may_set,
+        "may_set_reader": may_set and not target.is_webhook,
         "may_lift": may_set and destination is not None and destination.disabled_because is not None and not takes_over,
         "preview_query": replace(place, name="to").query(),
         "owned": ownership(target, page.actor),
