@@ -61,14 +61,25 @@ class TestChoices:
             assert words in page
         assert "The rule for all jobs of Production becomes one for the 1 other job" in page
 
-    def test_a_job_the_address_was_never_told_of_stays_unnamed(self, shop: Acme, told: Destination, client: Client) -> None:
-        secret, other = job_in(shop, "layoffs"), acme("Other", "other.test").job
-        for job in (secret, other):
-            page = client.get(path_of(told, job)).content.decode()
-            assert job.name not in page
-            assert page.count('type="radio"') == 1
-            assert client.post(path_of(told, job), {"scope": "job"}).status_code == 400
+    def test_another_number_in_the_link_opens_nothing(self, shop: Acme, told: Destination, client: Client) -> None:
+        """Whoever holds a mail must not read the names of other jobs by counting."""
+        path = path_of(told, shop.job)
+        for job in (job_in(shop, "layoffs"), acme("Other", "other.test").job, Job.objects.get(name="hourly")):
+            other = path.replace(f"/{shop.job.pk}/", f"/{job.pk}/")
+            for answer in (client.get(other), client.post(other, {"scope": "job"}), client.post(f"{other}/undo")):
+                assert answer.status_code == 404
+                assert job.name not in answer.content.decode()
         assert told.rules.count() == 4
+
+    def test_a_mail_about_several_jobs_or_one_that_is_gone_names_none(self, shop: Acme, told: Destination, client: Client) -> None:
+        digest = "/u/" + unsubscribe_url(told, 0).partition("/u/")[2]
+        gone = path_of(told, shop.job)
+        Job.objects.filter(pk=shop.job.pk).update(state=2)
+        for path in (digest, gone):
+            page = client.get(path).content.decode()
+            assert "about dbt jobs of Acme" in page
+            assert "nightly" not in page
+            assert page.count('type="radio"') == 1
 
     @pytest.mark.parametrize("method", ["get", "head"])
     def test_looking_changes_nothing(self, shop: Acme, told: Destination, client: Client, method: str) -> None:
@@ -85,11 +96,44 @@ class TestChoices:
             client.get(path_of(told, shop.job))
 
 
+class TestWhy:
+    @pytest.mark.parametrize(("environment", "jobs"), [(False, "this job"), (True, "all jobs of Production")])
+    def test_both_pages_name_the_job_and_say_why_it_rang(self, shop: Acme, client: Client, environment: bool, jobs: str) -> None:
+        destination = shop.destination(Role.DEVELOPER)
+        shop.rule(destination, environment=environment)
+        make_run(shop)
+        path = path_of(destination, shop.job)
+        asked, done = client.get(path).content.decode(), client.post(path).content.decode()
+        assert "about <strong>nightly</strong> in Production, a dbt job of Acme" in asked
+        for page in (asked, done):
+            assert f"Sent because Fails was set for {jobs}." in page
+            assert f'href="/a/{shop.account.pk}/jobs/{shop.job.pk}#who">Why did I get it?' in page
+            assert shop.admin.user.email not in page
+
+    def test_the_page_behind_it_wants_a_sign_in(self, shop: Acme, client: Client) -> None:
+        answer = client.get(f"/a/{shop.account.pk}/jobs/{shop.job.pk}")
+        assert answer["Location"].startswith("/account/login/")
+
+    def test_an_address_from_outside_is_led_to_no_page_of_ours(self, shop: Acme, client: Client) -> None:
+        destination = external(shop)
+        shop.rule(destination)
+        make_run(shop)
+        path = path_of(destination, shop.job)
+        for page in (client.get(path).content.decode(), client.post(path).content.decode()):
+            assert "Sent because Fails was set for this job." in page
+            assert "Acme chose that for this address." in page
+            assert "/a/" not in page
+
+    def test_the_done_page_leads_a_member_to_the_boxes(self, shop: Acme, told: Destination, client: Client) -> None:
+        done = client.post(path_of(told, shop.job)).content.decode()
+        assert f'href="/a/{shop.account.pk}/settings/notifications/email">Choose outcomes job by job' in done
+
+
 class TestStopping:
     def test_one_job_goes_and_the_others_of_an_all_jobs_rule_keep_theirs(self, shop: Acme, told: Destination, client: Client) -> None:
         answer = client.post(path_of(told, shop.job), {"scope": "job"})
         assert rows(told) == {("hourly", None, "failed"), ("hourly", None, "warned"), ("smoke", None, "failed")}
-        assert "hears nothing more about this job" in answer.content.decode()
+        assert "hears nothing more about <strong>nightly</strong> in Production." in answer.content.decode()
         entry = AuditEntry.objects.get(action="email.unsubscribe")
         assert (entry.before, entry.after) == (
             {"rules": 4},
@@ -114,6 +158,7 @@ class TestStopping:
     def test_an_environment(self, shop: Acme, told: Destination, client: Client) -> None:
         answer = client.post(path_of(told, shop.job), {"scope": "environment"})
         assert rows(told) == {("smoke", None, "failed")}
+        assert "hears nothing more about jobs in <strong>Production</strong>." in answer.content.decode()
         assert "1 other rule still sends mail here" in answer.content.decode()
         client.post(path_of(told, shop.job) + "/undo")
         assert told.rules.count() == 4

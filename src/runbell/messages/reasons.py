@@ -50,6 +50,12 @@ def footer(because: Because, address: str, language: str) -> str:
             return words.say("This message is for {address}. {reason}", address=address, reason=reason(because, language))
 
 
+def rang(because: Because, language: str) -> str:
+    """Why a message about a job was sent, for whoever holds it: the rule, not who set it."""
+    words = words_in(language)
+    return words.say("Sent because {outcome} was set for {jobs}.", outcome=_outcome(words, because.params), jobs=_jobs(words, because))
+
+
 def _text(params: Mapping[str, Any], name: str, limit: int = 200) -> str:
     return isolated(one_line(str(params.get(name) or ""), limit))
 

@@ -10,7 +10,7 @@ from runbell.channels import dbt_api, slack_errors, smtp_verdicts
 from runbell.core import artifacts, outcomes
 from runbell.core.because import Because
 from runbell.core.rules import Scope
-from runbell.messages.reasons import CODES, footer, reason
+from runbell.messages.reasons import CODES, footer, rang, reason
 from runbell.messages.words import LANGUAGES, words_in
 
 SOURCE = Path(runbell.__file__).parent
@@ -141,3 +141,9 @@ def test_the_footer_says_which_rule() -> None:
     because = Because("chose_environment", {"outcome": "failed", "environment": "Production"})
     assert footer(because, "ada@acme.test", "en") == "You get this because Fails is set for all jobs of Production for ada@acme.test."
     assert words_in("ru").say("this job") in footer(Because("chose_job", {"outcome": "failed"}), "ada@acme.test", "ru")
+
+
+def test_why_a_mail_was_sent_is_told_without_who_set_it() -> None:
+    params = {"outcome": "failed", "environment": "Production", "set_by": "Ada"}
+    assert rang(Because("chose_environment", params), "en") == "Sent because Fails was set for all jobs of Production."
+    assert rang(Because("chose_job", params), "ru") == "Отправлено, потому что для этого задания было выбрано «Сбой»."

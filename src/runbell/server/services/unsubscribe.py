@@ -1,7 +1,7 @@
 """Unsubscribing: the link in every mail, the member's own button, and the way back for 24 hours.
 
 One click means everything to this address from this account (https://www.rfc-editor.org/rfc/rfc8058); the page offers less.
-Whoever holds the link may stop mail to its address and take that back, and nothing else.
+Whoever holds the link may stop mail to its address and take that back, and nothing else. It tells them no more than the mail did.
 
 A rule for all jobs of an environment has no exceptions. To stop one job of it, the rule becomes one rule for each other job there
 is now: what was asked for happens, and the page says that jobs which appear later are not among them.
@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.server.db.models import Delivery, Destination, Environment, Job, Member, Rule, State, Unsubscription
 from runbell.server.db.models.deliveries import Purpose
@@ -53,10 +54,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Rang:
+    """The job that the link's mail was about, and why the last such mail was sent; without who set that, which no mail says."""
+
+    job_id: int
+    job: str
+    environment: str
+    because: Because | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """What an unsubscribe page says of an address. `undo_until` is set while what was removed can come back.
 
     `rules` are those there are now, `removed` and `scope` tell of the last unsubscribing that can be undone.
+    `account_id` is given where somebody can sign in and read more.
     """
 
     address: str
@@ -66,6 +78,8 @@ class Subscription:
     undo_until: datetime | None
     scope: str = Scope.EVERYTHING
     choices: tuple[Choice, ...] = ()
+    rang: Rang | None = None
+    account_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +90,13 @@ class Unsubscribed:
 
 def unsubscribe_url(destination: Destination, job_id: int) -> str:
     """For List-Unsubscribe and the foot of a mail about this job. Nothing is stored; raising `generation` voids it."""
-    token = link_token(_PURPOSE, destination)
+    token = link_token(_PURPOSE, destination, job_id)
     return f"{settings.RUNBELL_PUBLIC_URL}/u/{destination.public_id}/{job_id}/{token}"
 
 
 def subscription(public_id: str, token: str, job_id: int, *, now: datetime) -> Subscription:
     """Changes nothing. Raises `NotThere` for a link that we did not make, or that is void."""
-    destination = destination_by(_PURPOSE, public_id, token)
+    destination = destination_by(_PURPOSE, public_id, token, job_id)
     return _subscription(destination, now, _job(destination, job_id))
 
 
@@ -92,7 +106,7 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
     Raises `ValueError` when the link offers no such scope, and `TooMany`.
     """
-    destination = _locked(destination_by(_PURPOSE, public_id, token))
+    destination = _locked(destination_by(_PURPOSE, public_id, token, job_id))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     job = _job(destination, job_id)
     if Scope(scope) is not Scope.EVERYTHING and job is None:
@@ -102,8 +116,8 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
 
 @transaction.atomic
-def undo(public_id: str, token: str, *, now: datetime) -> None:
-    destination = _locked(destination_by(_PURPOSE, public_id, token))
+def undo(public_id: str, token: str, job_id: int, *, now: datetime) -> None:
+    destination = _locked(destination_by(_PURPOSE, public_id, token, job_id))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     _restore(destination, None, now)
 
@@ -151,10 +165,15 @@ def _locked(destination: Destination) -> Destination:
 
 
 def _job(destination: Destination, job_id: int) -> Job | None:
-    """The link's job, which its token does not cover: only one that this address was told of, so that nobody learns other names."""
-    told = Delivery.objects.filter(destination=destination, purpose=Purpose.RUN, run__job=job_id)
-    job = Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
-    return job if job and (destination.rules.filter(job=job).exists() or told.exists()) else None
+    """The link's job, while there is one. A mail about several has none."""
+    return Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
+
+
+def _rang(destination: Destination, job: Job) -> Rang:
+    told = Delivery.objects.filter(destination=destination, purpose=Purpose.RUN, run__job=job).exclude(because=None).order_by("-pk")
+    stored = told.values_list("because", flat=True).first()
+    why = Because(stored["code"], {**stored["params"], "environment": job.environment.name}) if stored else None
+    return Rang(job.pk, job.name, job.environment.name, why)
 
 
 def _rules_in(destination: Destination, scope: Scope, job: Job | None) -> QuerySet[Rule]:
@@ -283,6 +302,8 @@ def _subscription(destination: Destination, now: datetime, job: Job | None = Non
         undo_until=last.at + UNDO_FOR if last else None,
         scope=last.scope if last else Scope.EVERYTHING,
         choices=_choices(destination, job, rules),
+        rang=_rang(destination, job) if job else None,
+        account_id=destination.account_id if destination.member_id else None,
     )
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy, pgette
 from runbell.core.because import Because
 from runbell.core.permissions import Role
 from runbell.messages.message import Line, Moment, Reader, Span
+from runbell.messages.reasons import rang as rang_sentence
 from runbell.messages.reasons import reason as sentence
 from runbell.messages.wording import piece_text
 from runbell.messages.wording import plain as plain_text
@@ -242,6 +243,11 @@ def ago(at: datetime) -> SafeString:
 def said(line: Line) -> str:
     """A line of a message as text."""
     return plain_text(line, _reader())
+
+
+@register.filter
+def rang(because: Because) -> str:
+    return rang_sentence(because, get_language() or "en")
 
 
 @register.filter
