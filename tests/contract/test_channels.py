@@ -14,7 +14,8 @@ from runbell.core.because import Because
 from runbell.core.fields import BadField
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
 from runbell.messages.compose import compose_run
-from runbell.messages.examples import EXAMPLES, FAILED_RUN
+from runbell.messages.example_runs import FAILED_RUN
+from runbell.messages.examples import EXAMPLES
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.messages.message import Message
 from tests.fakes.slack.blocks import check_message

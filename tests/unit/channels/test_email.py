@@ -13,7 +13,8 @@ from runbell.channels.mime import encode_body, fill_slots, quoted, slot, text_he
 from runbell.core.because import Because
 from runbell.core.fields import BadField
 from runbell.messages.compose import compose_run
-from runbell.messages.examples import EXAMPLES, FAILED_RUN, LOST_RUN, SUCCEEDED_RUN
+from runbell.messages.example_runs import FAILED_RUN, LOST_RUN, SUCCEEDED_RUN
+from runbell.messages.examples import EXAMPLES
 from tests.hostile import HOSTILE
 from tests.mails import RECIPIENT, TRANSPORT, body, parsed, reader, recipient
 

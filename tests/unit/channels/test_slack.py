@@ -23,7 +23,8 @@ from runbell.core.deliveries import Dead, Ends, Retry, Sent, Verdict
 from runbell.core.fields import BadField
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
 from runbell.messages.compose import compose_digest, compose_run
-from runbell.messages.examples import EXAMPLES, FAILED_RUN
+from runbell.messages.example_runs import FAILED_RUN
+from runbell.messages.examples import EXAMPLES
 from runbell.messages.facts import DigestFacts, DigestRun, RunFacts, StepFacts
 from runbell.messages.message import Fact, Message, Moment, Tone, Trouble
 from tests.fakes.http_server import Reply, ScriptedHttp

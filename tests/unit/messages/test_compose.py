@@ -9,21 +9,8 @@ import pytest
 from runbell.core.because import Because
 from runbell.core.runs import Git, NodeReport, NodeStatus, Outcome, StepReport, Trigger
 from runbell.messages.compose import compose_notice, compose_run, compose_test
-from runbell.messages.examples import (
-    CANCELED_RUN,
-    DIED,
-    FAILED_RUN,
-    KILLED_RUN,
-    LOST_RUN,
-    NIGHT,
-    NO_RESULTS_RUN,
-    OUTAGE,
-    REFUSED,
-    SUCCEEDED_RUN,
-    TEST,
-    UNSUBSCRIBED,
-    WARNED_RUN,
-)
+from runbell.messages.example_runs import CANCELED_RUN, FAILED_RUN, KILLED_RUN, LOST_RUN, NIGHT, NO_RESULTS_RUN, SUCCEEDED_RUN, WARNED_RUN
+from runbell.messages.examples import DIED, OUTAGE, REFUSED, TEST, UNSUBSCRIBED
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.messages.message import Message, Reader, Tone
 from runbell.messages.wording import plain

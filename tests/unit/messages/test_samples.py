@@ -10,7 +10,7 @@ from runbell.core.artifacts import Artifact, add_artifacts, read_artifact
 from runbell.core.outcomes import because_of, step_outcome
 from runbell.core.runs import JobRef, Outcome, RunReport, RunState, StepReport
 from runbell.messages.compose import compose_run
-from runbell.messages.examples import FAILED_RUN
+from runbell.messages.example_runs import FAILED_RUN
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.messages.message import Reader
 from runbell.messages.wording import plain

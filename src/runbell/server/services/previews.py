@@ -17,7 +17,7 @@ from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.core.runs import Outcome
 from runbell.messages.compose import compose_run, compose_test
-from runbell.messages.examples import RUNS
+from runbell.messages.example_runs import RUNS
 from runbell.messages.facts import RunFacts, TestFacts
 from runbell.messages.message import Links, Message
 from runbell.server.db.models import Account, Destination, Environment, Job, Member, Rule, Run, State
