@@ -12,6 +12,8 @@ from tests.server.people import NOW, Acme, acme
 from runbell.core.because import Because
 from runbell.core.runs import Outcome
 from runbell.server.db.models import (
+    Artifact,
+    ArtifactPart,
     Attempt,
     Delivery,
     Destination,
@@ -77,13 +79,15 @@ def keep_secrets(shop: Acme, place: Destination) -> None:
 
 
 def add_runs(shop: Acme, places: list[Destination], numbers: range) -> None:
-    """Each run with its key, two steps, a node, a message, and for each recipient a receipt, a delivery and an attempt."""
+    """Each run with its key, two steps, a node, an artifact, a message, and for each recipient a receipt, a delivery and an attempt."""
     runs = Run.objects.bulk_create(run(shop, number) for number in numbers)
     RunKey.objects.bulk_create(RunKey(account=shop.account, key=f"seed:{run.pk}", run=run) for run in runs)
     steps = Step.objects.bulk_create(
         Step(run=run, index=index, exit_code=index - 1, counts={"passed": 7}) for run in runs for index in (1, 2)
     )
     Node.objects.bulk_create(Node(step=step, unique_id="model.shop.a", status="error", message="<Ошибка>\t\\N") for step in steps[1::2])
+    left = Artifact.objects.bulk_create(Artifact(run=run, step=1, name="manifest.json", size=4, stored_at=NOW) for run in runs)
+    ArtifactPart.objects.bulk_create(ArtifactPart(artifact=artifact, number=0, data=bytes(range(256))) for artifact in left)
     messages = Message.objects.bulk_create(
         Message(run=run, language="en", body={"title": "Failed", "n": 1.5}, created_at=NOW) for run in runs
     )

@@ -36,6 +36,7 @@ def test_a_backup_with_keys_is_a_whole_installation(here: Installation, tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["all.backup"]
     assert "with its keys" in there.runbell("admin", "restore", file)
     assert there.number("SELECT COUNT(*) FROM runbell_run") == RUNS
+    assert there.number("SELECT COUNT(*) FROM runbell_artifactpart WHERE length(data) = 256") == RUNS
     assert there.secrets() == list(SECRETS)
     assert there.number("SELECT COUNT(*) FROM sqlite_master WHERE name = 'runbell_backup'") == 0
     assert sorted(path.name for path in there.home.iterdir()) == ["encryption_keys", "runbell.sqlite3", "secret_key", "worker.lock"]

@@ -66,9 +66,9 @@ def test_a_list_of_runs_costs_the_same_for_many(shop: Acme, django_assert_num_qu
     for _ in range(5):
         failed_run(shop)
     ids(shop, "runs/")  # the first use of a token is noted
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(ids(shop, "runs/?include_related=run_steps,job,environment&limit=2")) == 2
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(ids(shop, "runs/?include_related=run_steps,job,environment")) == 5
 
 

@@ -283,7 +283,7 @@ class TestRun:
     def test_the_number_of_queries_is_fixed(self, shop: Acme, told: Run, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/runs/{told.pk}")
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(16):
             client.get(f"/a/{shop.account.pk}/runs/{told.pk}")
 
 

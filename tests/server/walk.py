@@ -24,11 +24,14 @@ from runbell.server.db.models import (
     MailboxItem,
     Member,
     Run,
+    RunKey,
     SettingsCopy,
     State,
+    Step,
     Token,
 )
 from runbell.server.services.access import Actor
+from runbell.server.services.artifacts import Place, keep
 from runbell.server.services.dbt_platforms import connect
 from runbell.server.services.externals import remove_external
 from runbell.server.services.invitation_links import join_url
@@ -57,13 +60,14 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`GET`, `POST`, `DELETE`: the status for those who may. One route has several rows when its methods ask for different rights."""
+    """`GET`, `POST`, `DELETE`, `PUT`: the status for those who may. One route has several rows when its methods ask for different rights."""
 
     route: str
     who: Action | Open
     GET: int | None = None
     POST: int | None = None
     DELETE: int | None = None
+    PUT: int | None = None
     data: Fields | Callable[["Stage"], Fields] = field(default_factory=dict)  # of the POST
     path: str = ""  # when the route is a regular expression
     query: str = ""
@@ -76,7 +80,7 @@ class Row:
 
     @property
     def methods(self) -> dict[str, int]:
-        named = {"GET": self.GET, "POST": self.POST, "DELETE": self.DELETE}
+        named = {"GET": self.GET, "POST": self.POST, "DELETE": self.DELETE, "PUT": self.PUT}
         return {method: status for method, status in named.items() if status}
 
     @property
@@ -102,10 +106,11 @@ class Row:
         if self.who is Open.SIGNED_IN:
             return good
         if not isinstance(person, Role):
-            return 404 if "account_id" in self.route else good  # a token leads to its own account
+            return 404 if "account_id" in self.route or self.keys else good  # a token leads to its own account
         return good if self.who is Open.MEMBERS or may(person, self.who) else 404 if self.is_hidden else 403
 
 
+RUN_KEY = "cli:on/stage"
 PLACE = "a/<int:account_id>/settings/jobs/<str:kind>/<int:place_id>"
 WEBHOOKS = "a/<int:account_id>/settings/notifications/slack/webhooks"
 V2, V3 = "api/v2/accounts/<int:account_id>", "api/v3/accounts/<int:account_id>"
@@ -149,6 +154,7 @@ ROWS = (
     Row("a/<int:account_id>/environments/<int:environment_id>/pause", Action.PAUSE, GET=200, POST=302, data={"for": "1h"}),
     Row("a/<int:account_id>/environments/<int:environment_id>/resume", Action.PAUSE, POST=302),
     Row("a/<int:account_id>/runs/<int:run_id>", Action.SEE_JOBS, GET=200),
+    Row("a/<int:account_id>/runs/<int:run_id>/artifacts/<int:step>/<str:name>", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/deliveries", Action.SEE_DELIVERIES, GET=200),
     Row("a/<int:account_id>/deliveries/resend", Action.RESEND_DELIVERIES, POST=302, data={"delivery": "all"}),
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
@@ -323,6 +329,8 @@ ROWS = (
     ),
     *(Row(f"{V2}/{name}/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
     *(Row(f"{V2}/{name}/<int:key>/", Action.SEE_JOBS, GET=200, is_exempt=True) for name in ("projects", "environments", "jobs", "runs")),
+    Row(f"{V2}/runs/<int:key>/artifacts/", Action.SEE_JOBS, GET=200, is_exempt=True),
+    *(Row(f"{V2}/{what}/<int:key>/artifacts/<path:name>/", Action.SEE_JOBS, GET=200, is_exempt=True) for what in ("runs", "jobs")),
     Row(f"{V2}/jobs/", Action.MANAGE_JOBS, POST=201, data=_job, is_exempt=True),
     Row(f"{V2}/jobs/<int:key>/", Action.MANAGE_JOBS, POST=200, DELETE=200, data={"description": "walked"}, is_exempt=True),
     Row("api/v2/notifications/unsubscribe/", Action.UNSUBSCRIBE_SELF, POST=200, is_exempt=True),
@@ -345,6 +353,7 @@ ROWS = (
     Row("api/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
     Row("api/runbell/v1/runs", Action.REPORT_RUNS, POST=201, data=_report, is_exempt=True),
     Row("api/runbell/v1/runs:batch", Action.REPORT_RUNS, POST=200, data=lambda stage: {"reports": [_report(stage)]}, is_exempt=True),
+    Row("api/runbell/v1/runs/<path:key>/artifacts/<int:step>/<str:name>", Action.REPORT_RUNS, PUT=200, is_exempt=True),
     Row("api/runbell/v1/check", Open.SIGNED_IN, GET=200, is_exempt=True),
 )
 
@@ -406,7 +415,9 @@ class Stage:
             "copy_id": self.copied.pk,
             "place_id": self.gone.pk if route.endswith("/restore") else job.pk,
             "twin_id": self.twin.pk,
-            "key": keys.get(kind, self.external.pk),
+            "key": RUN_KEY if "runs/<path:key>" in route else keys.get(kind, self.external.pk),
+            "step": 1,
+            "name": "manifest.json",
         }
 
 
@@ -437,6 +448,9 @@ def set_stage(shop: Acme) -> Stage:
     run = Run.objects.create(
         account=shop.account, job=shop.job, state="started", started_at=now - timedelta(minutes=5), received_at=now - timedelta(minutes=5)
     )
+    RunKey.objects.create(account=shop.account, key=RUN_KEY, run=run)
+    Step.objects.create(run=run, index=1)
+    keep(Place(run.pk, 1, "manifest.json"), b"{}", now=now)
     delivery = Delivery.objects.create(
         account=shop.account, destination=external, run=run, purpose="run", state="sent", created_at=now, due_at=now
     )

@@ -44,6 +44,12 @@ SETTINGS = (
     Setting("RUNBELL_MAX_AGE", "24h", "A delivery that could not be sent for this long is dead."),
     Setting("RUNBELL_KEEP_DELIVERIES", "30d", "The delivery log and the mailbox go back so far."),
     Setting("RUNBELL_KEEP_RUNS", "90d", "Runs older than this are deleted, but for the last one of each job."),
+    Setting("RUNBELL_MAX_ARTIFACT", "20", "Megabytes of one artifact that a reporter may leave with a run. 0: none is kept."),
+    Setting(
+        "RUNBELL_DBT_ARTIFACTS",
+        "off",
+        "on: run_results.json and sources.json of runs of the dbt platform are kept, for the Admin API and the run's page. Or off.",
+    ),
     Setting(
         "RUNBELL_METRICS_TOKEN", "", "Bearer token of /metrics. Empty: only asked from this machine, not through a proxy.", is_secret=True
     ),

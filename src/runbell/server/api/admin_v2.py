@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Router
 
-from runbell.server.api import jobs_v2, shapes
+from runbell.server.api import artifacts_v2, jobs_v2, shapes
 from runbell.server.api.browse import browse
 from runbell.server.api.edge import TokenAuth, account_actor, actor_of, read_json
 from runbell.server.api.envelope import Query, answer, install, listed, route
@@ -107,5 +107,6 @@ def nothing(request: HttpRequest, rest: str) -> HttpResponse:
 
 api = NinjaAPI(title="Runbell, as the dbt Admin API", version="2", urls_namespace="runbell-admin-v2", auth=TokenAuth(), docs_url=None)
 api.add_router("", jobs_v2.router)
+api.add_router("", artifacts_v2.router)
 api.add_router("", router)
 install(api)

@@ -40,7 +40,10 @@ class TokenAuth(AuthBase):
 
 
 class TooLarge(ValueError):
-    pass
+    """The text says how large it may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"must have at most {limit} bytes, inflated")
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -58,7 +61,7 @@ def account_actor(request: HttpRequest, account_id: int) -> Actor:
 
 def read_json(request: HttpRequest) -> Any:
     """The decoded body, gzip or plain; the cap counts after inflating. Raises `TooLarge` or `BadField`."""
-    body = _body(request)
+    body = read_body(request, MAX_BODY)
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError:
@@ -67,26 +70,27 @@ def read_json(request: HttpRequest) -> Any:
         raise BadField("body", f"is not JSON: {str(error)[:100]}") from None
 
 
-def _body(request: HttpRequest) -> bytes:
+def read_body(request: HttpRequest, limit: int) -> bytes:
+    """The body, gzip or plain; the limit counts after inflating. Raises `TooLarge` or `BadField`."""
     length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise TooLarge
-    raw = request.read(MAX_BODY + 1)
+    if length.isdigit() and int(length) > limit:
+        raise TooLarge(limit)
+    raw = request.read(limit + 1)
     if request.headers.get("Content-Encoding", "").lower() == "gzip":
-        raw = _inflate(raw)
-    if len(raw) > MAX_BODY:
-        raise TooLarge
+        raw = _inflate(raw, limit)
+    if len(raw) > limit:
+        raise TooLarge(limit)
     return raw
 
 
-def _inflate(raw: bytes) -> bytes:
-    """Never inflates past the cap, whatever the bytes promise."""
+def _inflate(raw: bytes, limit: int) -> bytes:
+    """Never inflates past the limit, whatever the bytes promise."""
     inflator = zlib.decompressobj(wbits=31)
     try:
-        body = inflator.decompress(raw, MAX_BODY + 1)
+        body = inflator.decompress(raw, limit + 1)
     except zlib.error:
         raise BadField("body", "is not gzip, though Content-Encoding says so") from None
-    if not inflator.eof and len(body) <= MAX_BODY:
+    if not inflator.eof and len(body) <= limit:
         raise BadField("body", "ends in the middle of the gzip stream")
     return body
 
@@ -119,7 +123,7 @@ def install(api: NinjaAPI) -> None:
 
     install_out_of_order(api, problem)
     api.exception_handler(BadField)(lambda request, error: problem(400 if error.field == "body" else 422, error.message, error.field))
-    api.exception_handler(TooLarge)(lambda request, error: problem(413, f"must have at most {MAX_BODY} bytes, inflated", "body"))
+    api.exception_handler(TooLarge)(lambda request, error: problem(413, str(error), "body"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_THERE))
     api.exception_handler(NotAllowed)(lambda request, error: problem(403, str(error)))
     api.exception_handler(AuthenticationError)(

@@ -15,7 +15,6 @@ from ninja.errors import AuthenticationError
 
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.core.permissions import SENTENCES
-from runbell.core.runs import MAX_BODY
 from runbell.server.api.edge import TooLarge, install_out_of_order
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.destinations import HeldToProject, Stale, Taken
@@ -59,7 +58,7 @@ def install(api: NinjaAPI) -> None:
         lambda request, taken: problem(400, f"name: reports that use it go to {taken.label}; forget that old name first, on its page.")
     )
     api.exception_handler(Taken)(lambda request, taken: problem(400, str(taken)))
-    api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: must have at most {MAX_BODY} bytes, inflated"))
+    api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: {error}"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, "The requested resource was not found."))
     api.exception_handler(NotAllowed)(lambda request, error: problem(403, _forbidden(error)))
     api.exception_handler(NoLink)(lambda request, error: problem(403, f"You do not have permission; {NO_LINK}"))

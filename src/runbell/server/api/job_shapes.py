@@ -17,7 +17,7 @@ def job(row: Job) -> dict[str, Any]:
 
 
 def jobs(rows: list[Job], includes: Collection[str] = ()) -> list[dict[str, Any]]:
-    """`includes`: which of `INCLUDES` come with each; three queries for each of the two runs, whatever the number of jobs."""
+    """`includes`: which of `INCLUDES` come with each; four queries for each of the two runs, whatever the number of jobs."""
     found = [{**job(row), **({"environment": shapes.environment(row.environment)} if "environment" in includes else {})} for row in rows]
     for name, completed in LAST.items():
         if name in includes:

@@ -1,17 +1,18 @@
-"""Runbell's own API: reports in."""
+"""Runbell's own API: reports in, and the artifacts of what was reported."""
 
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Router, Status
 
 from runbell.core.fields import BadField, Fields
 from runbell.core.permissions import Action
 from runbell.core.runs import JobRef, RunReport, parse_report
-from runbell.server.api.edge import NOT_THERE, TokenAuth, actor_of, install, read_json
+from runbell.server.api.edge import NOT_THERE, TokenAuth, actor_of, install, problem, read_body, read_json
+from runbell.server.services import artifacts
 from runbell.server.services.access import NotThere
 from runbell.server.services.hearing import who_hears
 from runbell.server.services.runs import Recorded, record_run, record_runs
@@ -68,6 +69,17 @@ def answer(recorded: Recorded) -> dict[str, Any]:
         "created": recorded.is_new,
         "ignored": list(recorded.ignored),
     }
+
+
+@router.put("/runs/{path:key}/artifacts/{int:step}/{str:name}", response={200: dict, 201: dict}, summary="Leave an artifact with a run")
+def keep_artifact(request: HttpRequest, key: str, step: int, name: str) -> HttpResponse:
+    """The file is the body, gzip or plain, and is stored whole or not at all. 201; 200 when the run has one, which stays.
+    413 size, 422 a field, 404 no run of this key, 401, 403."""
+    place = artifacts.place_for(actor_of(request), key, step, name)
+    if not settings.RUNBELL_MAX_ARTIFACT:
+        return problem(403, "This server keeps no artifacts.")
+    is_new = artifacts.keep(place, read_body(request, settings.RUNBELL_MAX_ARTIFACT), now=timezone.now())
+    return JsonResponse({"run": place.run_id, "step": step, "name": name, "created": is_new}, status=201 if is_new else 200)
 
 
 @router.get("/check", response=dict, summary="What a token may do, and who would hear of a job")

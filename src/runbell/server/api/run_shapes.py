@@ -26,7 +26,7 @@ def run(row: Run, details: Details, includes: Collection[str] = ()) -> dict[str,
     """`includes`: which of `INCLUDES` come with it. `runbell_outcome` is ours: `status` knows no warning."""
     status = STATUS_OF[row.outcome]
     took = row.finished_at - row.started_at if row.finished_at else None
-    steps = details.steps_of(row.pk)
+    steps, artifacts = details.steps_of(row.pk), details.artifacts_of(row.pk)
     return {
         "id": row.pk,
         "trigger_id": row.pk,
@@ -58,9 +58,9 @@ def run(row: Run, details: Details, includes: Collection[str] = ()) -> dict[str,
         **_lasted("run_duration", took),
         **_lasted("queued_duration", timedelta(0)),
         "notifications_sent": row.pk in details.told,
-        "artifacts_saved": False,
-        "has_docs_generated": False,
-        "has_sources_generated": False,
+        "artifacts_saved": bool(artifacts),
+        "has_docs_generated": "catalog.json" in artifacts,
+        "has_sources_generated": "sources.json" in artifacts,
         "can_retry": False,
         "blocked_by": [],
         "trigger": {"cause": row.trigger.get("cause"), "cause_category": row.trigger.get("category")},

@@ -29,8 +29,9 @@ def run_stamp(actor: Actor, run_id: int, *, now: datetime) -> str:
     sent = Delivery.objects.filter(run=run).aggregate(
         n=Count("pk"), settled=Count("settled_at"), last=Max("settled_at"), tries=Sum("attempts")
     )
-    keys = run.keys.count()
-    return _stamp(run.pk, int(not run.outcome), run.decided_at, run.git_sha, run.late_end, bool(run.log_end), keys, *sent.values(), now=now)
+    left = run.keys.count(), run.artifacts.count()
+    facts = (run.decided_at, run.git_sha, run.late_end, bool(run.log_end), *left, *sent.values())
+    return _stamp(run.pk, int(not run.outcome), *facts, now=now)
 
 
 def _running(account_id: int) -> int:

@@ -13,6 +13,7 @@ from runbell.messages.compose import compose_run
 from runbell.messages.message import Message
 from runbell.server.db.models import Delivery, Node, Receipt, Run
 from runbell.server.services.access import Actor, run_for
+from runbell.server.services.artifacts import Artifact, artifacts_of
 from runbell.server.services.decisions import IN_DESTINATION, address_of, run_facts
 from runbell.server.services.delivery_pages import may_be_twice
 from runbell.server.services.pages import RunLine
@@ -83,6 +84,7 @@ class RunPage:
     keys: tuple[str, ...]
     token: str
     late_end: LateEnd | None
+    artifacts: tuple[Artifact, ...]
 
 
 def run_page(actor: Actor, run_id: int, *, language: str) -> RunPage:
@@ -109,6 +111,7 @@ def run_page(actor: Actor, run_id: int, *, language: str) -> RunPage:
         keys=tuple(run.keys.order_by("pk").values_list("key", flat=True)),
         token=run.token.name if run.token else "",
         late_end=_late_end(run.late_end),
+        artifacts=tuple(artifacts_of(run)),
     )
 
 

@@ -21,6 +21,7 @@ from runbell.core.redact import redact_report
 from runbell.core.runs import JobRef, RunReport, RunState, to_json
 from runbell.server.db.models import Account, Job, Run, RunKey
 from runbell.server.db.prepared import Given, Prepared
+from runbell.server.services import artifacts
 from runbell.server.services.access import Actor, NotThere, in_project
 from runbell.server.services.decisions import decide_run, rules_of, store_decided, weigh
 from runbell.server.services.jobs import find_or_create_job
@@ -188,6 +189,7 @@ def _merge(runs: list[Run]) -> Run:
     oldest, *younger = runs
     for other in younger:
         RunKey.objects.filter(run=other).update(run=oldest)
+        artifacts.move(other, oldest)
         if other.decided_at is not None and oldest.decided_at is None:
             _adopt_end(oldest, other)
         Run.objects.filter(pk=other.pk).update(merged_into=oldest, lost_at=None, settle_at=None)

@@ -42,6 +42,7 @@ _account = [
     path("environments/<int:environment_id>/pause", pauses.pause_environment, name="pause_environment"),
     path("environments/<int:environment_id>/resume", pauses.resume_environment, name="resume_environment"),
     path("runs/<int:run_id>", runs.run, name="run"),
+    path("runs/<int:run_id>/artifacts/<int:step>/<str:name>", runs.artifact, name="artifact"),
     path("deliveries", deliveries.deliveries, name="deliveries"),
     path("deliveries/resend", deliveries.send_again, name="resend"),
     path("mailbox", mailbox.show, name="mailbox"),

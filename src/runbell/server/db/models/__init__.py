@@ -1,6 +1,7 @@
 """Every table; one Django app, one migration chain."""
 
 from runbell.server.db.models.accounts import Account, AuditEntry, Invitation, Member, Token, User
+from runbell.server.db.models.artifacts import Artifact, ArtifactPart
 from runbell.server.db.models.dbt import DbtEvent, DbtPlatform, DbtRun
 from runbell.server.db.models.deliveries import Attempt, Delivery, MailboxItem, Message, Receipt
 from runbell.server.db.models.jobs import Environment, EnvironmentAlias, Job, JobAlias, Project, ProjectAlias, State
@@ -10,6 +11,8 @@ from runbell.server.db.models.slack import SlackApp, SlackChannel, SlackLink, Sl
 
 __all__ = [
     "Account",
+    "Artifact",
+    "ArtifactPart",
     "Attempt",
     "AuditEntry",
     "DbtEvent",
