@@ -35,6 +35,7 @@ class FakeRunbell:
     body: Any = None
     requests: list[Recorded] = field(default_factory=list)
     permissions: tuple[str, ...] = ("report", "read")
+    put: tuple[int, Any] = (201, {"created": True})  # the answer to every artifact
     tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> "FakeRunbell":
@@ -63,6 +64,11 @@ class FakeRunbell:
         return [request.body for request in self.requests if request.method == "POST"]
 
     @property
+    def files(self) -> dict[str, bytes]:
+        """Artifacts that were left: what follows the run's key in their address → the file."""
+        return {request.path.partition("/artifacts/")[2]: request.body for request in self.requests if request.method == "PUT"}
+
+    @property
     def started(self) -> list[Any]:
         return [report for report in self.reports if report["state"] == "started"]
 
@@ -88,7 +94,11 @@ class FakeRunbell:
             return 401, {"error": {"field": None, "message": "this token is not known, or was revoked"}}
         if request.method == "GET":
             return 200, self.check()
-        earlier = [seen for seen in self.requests if seen is not request and seen.body and seen.body.get("key") == request.body["key"]]
+        if request.method == "PUT":
+            return self.put
+        earlier = [
+            seen for seen in self.requests if seen is not request and seen.method == "POST" and seen.body.get("key") == request.body["key"]
+        ]
         run = {"id": 7, "url": f"{self.url}/a/1/runs/7", "outcome": request.body.get("outcome"), "state": request.body["state"]}
         return (200 if earlier else 201), {**run, "created": not earlier}
 
@@ -118,10 +128,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(None)
 
     def do_POST(self) -> None:
+        self._serve(json.loads(self._read()))
+
+    def do_PUT(self) -> None:
+        self._serve(self._read())
+
+    def _read(self) -> bytes:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = zlib.decompress(body, 31)
-        self._serve(json.loads(body))
+        return zlib.decompress(body, 31) if self.headers.get("Content-Encoding") == "gzip" else body
 
     def _serve(self, body: Any) -> None:
         fake = self.server.fake

@@ -29,7 +29,7 @@ def read_artifacts(
 
 def _readable(paths: Sequence[Path]) -> Iterator[Artifact]:
     for path in paths:
-        data = _read(path)
+        data = read_file(path)
         artifact = read_artifact(data) if data is not None else None
         if isinstance(artifact, Because):
             say(f"{path} is not used: {WORDS[artifact.code]}")
@@ -37,12 +37,16 @@ def _readable(paths: Sequence[Path]) -> Iterator[Artifact]:
             yield artifact
 
 
-def _read(path: Path) -> bytes | None:
+def read_file(path: Path, *, limit: int | None = None) -> bytes | None:
+    """None when it is not there, or cannot be read, which is said, or has more bytes than `limit`."""
     try:
         if not path.exists():
             return None
         if not path.is_file():  # reading a FIFO would wait for ever
             say(f"{path} is not used: it is not a file")
+            return None
+        if limit and path.stat().st_size > limit:
+            say(f"{path} is not used: it has more than {limit} bytes")
             return None
         return path.read_bytes()
     except OSError as error:

@@ -35,6 +35,9 @@ TEMPLATE = """\
 
 # Seconds to go on trying before a report waits there; for pods and CI runners whose disk goes with them.
 # wait = 0
+
+# Whether dbt's manifest.json, run_results.json and their like are left with each run, for programs that read them there.
+# send_artifacts = true
 """
 
 

@@ -46,6 +46,12 @@ def add_sending(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="go on trying so long before the report is kept for later (default: RUNBELL_WAIT, 0)",
     )
+    parser.add_argument(
+        "--send-artifacts",
+        action="store_const",
+        const="on",
+        help="leave manifest.json and its like with the run (default: RUNBELL_SEND_ARTIFACTS, off)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the report and send nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what was sent, and the run's link")
 

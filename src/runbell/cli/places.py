@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from runbell.cli.project import default_target, read_scalars
 
 ARTIFACTS = ("run_results.json", "sources.json")
+FILES = (*ARTIFACTS, "manifest.json", "catalog.json")
 PROGRAMS = ("dbt", "dbtf", "dbt-fusion", "dbt.cli.main")
 
 
@@ -101,7 +102,7 @@ class Marks:
 
     def __init__(self, places: Places) -> None:
         self._target_dir = places.target_dir
-        self._target_before = {name: self._mark(name) for name in ARTIFACTS}
+        self._target_before = {name: self._mark(name) for name in FILES}
         self._log = places.log_file
         self._log_before = _mark(self._log)
 

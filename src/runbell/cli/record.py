@@ -8,9 +8,9 @@ from pathlib import Path
 
 from runbell.cli.case import Case, open_case
 from runbell.cli.child import Ended
-from runbell.cli.deliver import deliver
+from runbell.cli.deliver import Fate, deliver
 from runbell.cli.gather import read_artifacts, read_log_end
-from runbell.cli.places import Marks, Places
+from runbell.cli.places import FILES, Marks, Places
 from runbell.cli.reports import aliases, encode, moment, print_report, seal, uuid4
 from runbell.cli.say import say
 from runbell.cli.send import send_report
@@ -18,6 +18,10 @@ from runbell.core.artifacts import Artifact, add_artifacts
 from runbell.core.outcomes import ending
 from runbell.core.redact import redact_report
 from runbell.core.runs import MAX_LOG_END, Outcome, RunReport, RunState, StepReport, last_bytes
+
+TYPE_CHECKING = False  # as in run.py: what few need is imported when it is needed
+if TYPE_CHECKING:
+    from runbell.cli.leave import File
 
 Flags = Mapping[str, object]
 
@@ -48,6 +52,10 @@ class Beginning(threading.Thread):
         if self._case and not self._is_over:
             self._tell(self._case)
 
+    def sends_artifacts(self) -> bool:
+        self._is_known.wait()
+        return bool(self._case and self._case.settings.send_artifacts)
+
     def case(self) -> Case:
         self._is_over = True
         self._is_known.wait()
@@ -66,6 +74,7 @@ class Record:
         self._first = StepReport(index=1, command=first[0], started_at=self._started_at)
         self._steps: list[StepReport] = []
         self._artifacts: list[Artifact] = []
+        self._files: list[File] = []
         self._log_end = ""
         self._beginning = Beginning(lambda: open_case(flags, places, environ), self._tell_started)
         self._beginning.start()
@@ -88,14 +97,26 @@ class Record:
         self._artifacts += artifacts
         log = read_log_end(Path(places.log_file), marks.log_begin())
         self._log_end = last_bytes(self._log_end + log, MAX_LOG_END)
+        if self._beginning.sends_artifacts():
+            self._take_files(step.index, places, marks)
+
+    def _take_files(self, step: int, places: Places, marks: Marks) -> None:
+        from runbell.cli.leave import files_of, last_ones, log_of
+
+        files = files_of(step, [Path(places.target_dir, name) for name in FILES if marks.is_changed(name)])
+        self._files = last_ones([*self._files, *files, *log_of(step, Path(places.log_file), marks.log_begin())])
 
     def finish(self, *, is_cancelled: bool, is_stopped: Callable[[], bool]) -> None:
         case = self._beginning.case()
         report = seal(self._ended(case, Outcome.CANCELLED if is_cancelled else None))
         if self._flags.get("dry_run"):
             print_report(report)
-        else:
-            deliver(encode(report), settings=case.settings, verbose=bool(self._flags.get("verbose")), is_stopped=is_stopped)
+            return
+        fate = deliver(encode(report), settings=case.settings, verbose=bool(self._flags.get("verbose")), is_stopped=is_stopped)
+        if fate is Fate.SENT and self._files:
+            from runbell.cli.leave import leave
+
+            leave(self._key, self._files, settings=case.settings, is_stopped=is_stopped)
 
     def _tell_started(self, case: Case) -> None:
         if not self._flags.get("dry_run"):

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from runbell.cli.case import Case, open_case
 from runbell.cli.config import ENVIRON
-from runbell.cli.deliver import Fate, deliver
+from runbell.cli.deliver import Fate, deliver, never
 from runbell.cli.gather import read_artifacts
+from runbell.cli.leave import File, files_of, leave
 from runbell.cli.options import add_job, add_sending, add_server, command_parser
-from runbell.cli.places import ARTIFACTS, Places
+from runbell.cli.places import ARTIFACTS, FILES, Places
 from runbell.cli.reports import aliases, encode, invocation_alias, print_report, seal
 from runbell.cli.say import say
 from runbell.core.artifacts import Artifact, add_artifacts
@@ -59,7 +60,8 @@ def main(words: Sequence[str]) -> int:
     if complaints:
         return 2
     now = datetime.now(UTC)
-    report = seal(build(options, case, _artifact(options, places), now=now))
+    artifact = _artifact(options, places)
+    report = seal(build(options, case, artifact, now=now))
     try:
         parse_report(report_to_json(report), now=now)  # what the server would refuse, said here and now
     except BadField as bad:
@@ -68,6 +70,8 @@ def main(words: Sequence[str]) -> int:
         print_report(report)
         return 0
     fate = deliver(encode(report), settings=case.settings, verbose=options.verbose)
+    if fate is Fate.SENT and case.settings.send_artifacts and artifact:
+        leave(report.key, _files(options, places, artifact), settings=case.settings, is_stopped=never)
     return 0 if fate in (Fate.SENT, Fate.KEPT) else 1
 
 
@@ -107,7 +111,7 @@ def _artifact(options: Namespace, places: Places) -> Artifact | None:
     """The artifact of this one command. Another command's beside it would make two runs one by its invocation id."""
     freshness, results = ("sources.json",), ("run_results.json",)
     names = (freshness if "freshness" in options.command else results) if options.command else ARTIFACTS
-    folder = Path(options.artifacts or places.target_dir)
+    folder = _folder(options, places)
     if options.artifacts and not folder.is_dir():
         say(f"{folder} is not a directory; reporting without artifacts")
     found = read_artifacts(folder, since=options.started_at, names=names)
@@ -116,6 +120,16 @@ def _artifact(options: Namespace, places: Places) -> Artifact | None:
         say(f"the artifacts in {folder} do not fit the exit code and may be an earlier run's: not used; --started-at would tell")
         return None
     return newest
+
+
+def _files(options: Namespace, places: Places, artifact: Artifact) -> list[File]:
+    """Those of the same command: each names its invocation."""
+    found = files_of(1, [_folder(options, places) / name for name in FILES])
+    return [file for file in found if artifact.invocation_id and artifact.invocation_id.encode() in file.data]
+
+
+def _folder(options: Namespace, places: Places) -> Path:
+    return Path(options.artifacts or places.target_dir)
 
 
 def _written_at(artifact: Artifact) -> datetime:

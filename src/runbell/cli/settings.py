@@ -7,6 +7,7 @@
     project       --project       RUNBELL_PROJECT                       project
     environment   --environment   RUNBELL_ENVIRONMENT                   environment
     wait          --wait          RUNBELL_WAIT                          wait
+    send_artifacts  --send-artifacts  RUNBELL_SEND_ARTIFACTS            send_artifacts
 
 A bad value is a complaint in words and reads as not given: `run` says it and goes on, the other commands stop there.
 """
@@ -21,7 +22,10 @@ from urllib.parse import urlsplit
 from runbell.cli.config import variable
 
 FILE = "runbell.toml"
-KEYS = ("url", "token", "token_file", "spool_dir", "project", "environment", "wait")
+KEYS = ("url", "token", "token_file", "spool_dir", "project", "environment", "wait", "send_artifacts")
+
+KINDS: Mapping[str, tuple[str, type]] = {"wait": ("a number", float), "send_artifacts": ("true or false", bool)}
+SWITCH = {"on": True, "true": True, "off": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Settings:
     project: str = ""
     environment: str = ""
     wait: float = 0.0
+    send_artifacts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], folde
         project=text("project"),
         environment=text("environment"),
         wait=_wait(given("wait"), complaints),
+        send_artifacts=_switch(given("send_artifacts"), complaints),
     )
     return settings, complaints
 
@@ -123,10 +129,11 @@ def _is_fit(path: Path, key: str, value: object, complaints: list[str]) -> bool:
     if key not in KEYS:
         complaints.append(f"{key} in {path} is no setting; there are {', '.join(KEYS)}")
         return False
-    if isinstance(value, bool) or not isinstance(value, (int, float) if key == "wait" else str):
-        complaints.append(f"{key} in {path} must be {'a number' if key == 'wait' else 'text'}")
-        return False
-    return True
+    what, kind = KINDS.get(key, ("text", str))
+    is_fit = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)  # True is also an int
+    if not is_fit:
+        complaints.append(f"{key} in {path} must be {what}")
+    return is_fit
 
 
 def _url(given: Given | None, complaints: list[str]) -> str:
@@ -191,3 +198,10 @@ def _wait(given: Given | None, complaints: list[str]) -> float:
     if given and not 0 <= value <= 86_400:
         complaints.append(f"{given.source} must be seconds between 0 and 86400")
     return value if 0 <= value <= 86_400 else 0.0
+
+
+def _switch(given: Given | None, complaints: list[str]) -> bool:
+    value = SWITCH.get(given.value.lower()) if given else False
+    if given and value is None:
+        complaints.append(f"{given.source} must be on or off")
+    return bool(value)

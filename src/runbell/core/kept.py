@@ -6,7 +6,8 @@ import re
 from runbell.core.because import Because
 from runbell.core.redact import HIDDEN, redact, without_colours
 
-KEPT = ("manifest.json", "run_results.json", "sources.json", "catalog.json", "dbt.log")
+LOG = "dbt.log"
+KEPT = ("manifest.json", "run_results.json", "sources.json", "catalog.json", LOG)
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _VALUE = re.compile(rf"(?:({_STRING})(\s*+:\s*+))?({_STRING})")
 """A string, with its name in front where it has one. In whole JSON a quote begins nothing but a string, so none is met half way."""
@@ -15,7 +16,7 @@ _SHORT = 200  # characters; shorter strings come again and again, and are masked
 
 def cleaned(name: str, data: bytes) -> bytes | Because:
     """The file as it may be stored: every secret we can recognise is masked, all else as it was. Else why not, a code of core.artifacts."""
-    if not name.endswith(".json"):
+    if name == LOG:
         return redact(without_colours(data.decode("utf-8", "replace"))).encode()
     try:
         text = data.decode("utf-8-sig")

@@ -84,7 +84,12 @@ def test_a_token_that_is_none_is_never_repeated(tmp_path: Path) -> None:
         ("wait = true", "wait in {path} must be a number"),
         ("wait = -1", "wait in {path} must be seconds between 0 and 86400"),
         ("wait = nan", "wait in {path} must be seconds between 0 and 86400"),
-        ('job = "nightly"', "job in {path} is no setting; there are url, token, token_file, spool_dir, project, environment, wait"),
+        (
+            'job = "nightly"',
+            "job in {path} is no setting; there are url, token, token_file, spool_dir, project, environment, wait, send_artifacts",
+        ),
+        ("send_artifacts = 1", "send_artifacts in {path} must be true or false"),
+        ('send_artifacts = "on"', "send_artifacts in {path} must be true or false"),
         ("url = ", "{path} cannot be read: Invalid value (at end of document)"),
     ],
 )
@@ -140,3 +145,14 @@ def test_the_spool_has_a_home(tmp_path: Path) -> None:
 def test_a_path_with_a_user_that_is_none(tmp_path: Path) -> None:
     settings, _ = load(tmp_path, environ={"RUNBELL_SPOOL_DIR": "~nobody-of-that-name/spool"})
     assert settings.spool_dir == Path() / "~nobody-of-that-name/spool"
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("on", True), ("TRUE", True), ("off", False), ("", False)])
+def test_artifacts_are_sent_when_it_is_said(tmp_path: Path, value: str, is_on: bool) -> None:
+    settings, complaints = load_settings({}, {"RUNBELL_SEND_ARTIFACTS": value}, [tmp_path])
+    assert (settings.send_artifacts, complaints) == (is_on, [])
+
+
+def test_a_switch_is_on_or_off(tmp_path: Path) -> None:
+    settings, complaints = load_settings({}, {"RUNBELL_SEND_ARTIFACTS": "manifest.json"}, [tmp_path])
+    assert (settings.send_artifacts, complaints) == (False, ["RUNBELL_SEND_ARTIFACTS must be on or off"])
