@@ -13,7 +13,8 @@ from runbell.server.db.models import AuditEntry
 from runbell.server.services import audit
 from runbell.server.services.access import Actor
 from runbell.server.services.audit_log import KINDS, PAGE
-from runbell.server.services.destinations import Change, add_member_email, delete_setting, save_setting
+from runbell.server.services.destinations import add_member_email, delete_setting, save_setting
+from runbell.server.services.setting_changes import Change
 from runbell.server.services.tokens import authenticate
 from runbell.server.services.unsubscribe import unsubscribe_url
 from runbell.server.web.audit import KIND_LABELS, SENTENCES

@@ -15,7 +15,8 @@ from runbell.server.db.models import AuditEntry, Delivery, Destination, Receipt
 from runbell.server.services import deliveries
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.bounces import lift, switched_off
-from runbell.server.services.destinations import Change, save_setting
+from runbell.server.services.destinations import save_setting
+from runbell.server.services.setting_changes import Change
 from runbell.server.worker.loop import utc_now
 from tests.fakes.smtp_server import SmtpServer
 from tests.server.people import Acme, acme

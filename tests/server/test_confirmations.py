@@ -17,9 +17,10 @@ from runbell.server.db.models import AuditEntry, Delivery, Destination, Job, Mai
 from runbell.server.environment import switch
 from runbell.server.services import confirmations
 from runbell.server.services.access import Actor, NotAllowed, NotThere
-from runbell.server.services.destinations import Change, add_external_email, save_setting
+from runbell.server.services.destinations import add_external_email, save_setting
 from runbell.server.services.hearing import able
 from runbell.server.services.limits import TooMany
+from runbell.server.services.setting_changes import Change
 from runbell.server.services.trust import awaits_confirmation, is_trusted, unconfirmed
 from tests.server.people import NOW, Acme, acme
 from tests.server.test_pages import make_run, sign_in

@@ -15,7 +15,8 @@ from runbell.server.db.models import AuditEntry, Destination, Environment, Job, 
 from runbell.server.services import copies
 from runbell.server.services.access import Actor
 from runbell.server.services.copies import Wish
-from runbell.server.services.destinations import Change, save_setting
+from runbell.server.services.destinations import save_setting
+from runbell.server.services.setting_changes import Change
 from tests.server.people import NOW, Acme, acme
 from tests.server.test_aliases import merge
 from tests.server.test_jobs_settings import add_job, rule

@@ -15,8 +15,9 @@ from runbell.core.runs import Outcome
 from runbell.server.db.models import AuditEntry, Delivery, Destination, Environment, Job, JobAlias, Project, Receipt, Rule, Run, State
 from runbell.server.services import audit, job_merges, job_settings
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import Change, save_setting
+from runbell.server.services.destinations import save_setting
 from runbell.server.services.job_places import Kind
+from runbell.server.services.setting_changes import Change
 from tests.server.people import NOW, Acme, acme
 from tests.server.test_aliases import job_of, merge, report
 from tests.server.test_pages import make_run, sign_in

@@ -9,7 +9,8 @@ from pytest_django import Settings
 
 from runbell.core.runs import Outcome
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import Change, add_external_email
+from runbell.server.services.destinations import add_external_email
+from runbell.server.services.setting_changes import Change
 from tests.fakes.smtp_server import SmtpServer
 from tests.mails import body
 from tests.server.people import NOW, Acme, acme

@@ -14,8 +14,9 @@ from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Delivery, Destination, Environment, Job, Rule, Run
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import Change, Taken, add_member_email
+from runbell.server.services.destinations import add_member_email
 from runbell.server.services.previews import TESTS_A_MINUTE
+from runbell.server.services.setting_changes import Change, Taken
 from runbell.server.web.mailbox import LETTER_CSP
 from tests.fakes.smtp_server import SmtpServer
 from tests.mails import body

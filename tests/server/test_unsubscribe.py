@@ -13,6 +13,7 @@ from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
 from runbell.server.db.models import AuditEntry, Delivery, Destination, Environment, Job, Member, Rule, Unsubscription
 from runbell.server.services import unsubscribe as service
+from runbell.server.services.subscriptions import Scope
 from runbell.server.services.unsubscribe import last_unsubscribed, unsubscribe_url
 from tests.server.people import NOW, Acme, acme
 from tests.server.test_pages import make_run
@@ -181,7 +182,7 @@ class TestStopping:
         assert (answer.status_code, told.rules.count()) == (200, 0)
         assert "runbell_session" not in answer.cookies
 
-    @pytest.mark.parametrize("scope", list(service.Scope))
+    @pytest.mark.parametrize("scope", list(Scope))
     def test_a_second_time_does_no_harm(self, shop: Acme, told: Destination, client: Client, scope: str) -> None:
         path = path_of(told, shop.job)
         client.post(path, {"scope": scope})

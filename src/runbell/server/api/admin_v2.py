@@ -14,8 +14,8 @@ from runbell.server.api.envelope import Query, answer, install, listed, route
 from runbell.server.api.notification_body import DELETED, NotificationBody, expected_revision
 from runbell.server.services import access, destinations, listings, setting_lists
 from runbell.server.services.access import NotThere
-from runbell.server.services.destinations import Setting
 from runbell.server.services.listings import Window
+from runbell.server.services.setting_changes import Setting
 from runbell.server.services.unsubscribe import unsubscribe_self
 
 ACCOUNT = "/accounts/{int:account_id}"

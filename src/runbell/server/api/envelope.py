@@ -17,9 +17,9 @@ from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.core.permissions import SENTENCES
 from runbell.server.api.edge import TooLarge, install_out_of_order
 from runbell.server.services.access import NotAllowed, NotThere
-from runbell.server.services.destinations import HeldToProject, Stale, Taken
 from runbell.server.services.job_settings import NameTaken, OldNameTaken
 from runbell.server.services.listings import MAX_PAGE, STATES, Reads, Window, outcomes_with
+from runbell.server.services.setting_changes import HeldToProject, Stale, Taken
 from runbell.server.services.slack_targets import NoLink
 
 NO_LINK = "link the Slack workspace first (Account settings › Integrations): a Slack channel is sent through its owner's link."

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.server.api.shapes import EXTERNAL_EMAIL, MEMBER_EMAIL, SLACK_CHANNEL
-from runbell.server.services.destinations import Change, Stale
 from runbell.server.services.rules import ON
+from runbell.server.services.setting_changes import Change, Stale
 
 ACTIVE, DELETED = 1, 2
 MAX_IDS = 5_000  # in one list

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import Setting
 from runbell.server.services.listings import Environment, Job, Member, Project
+from runbell.server.services.setting_changes import Setting
 
 MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL = 1, 2, 4
 _TYPES = {"email": EXTERNAL_EMAIL, "slack": SLACK_CHANNEL}  # of those that are no member's

@@ -18,7 +18,7 @@ from runbell.server.services.dbt_source import Source
 from runbell.server.services.job_places import FORMS, Kind
 from runbell.server.services.rules import Boxes, boxes_of
 from runbell.server.services.slack_targets import SLACK
-from runbell.server.services.unsubscribe import Scope as Unsubscribed
+from runbell.server.services.subscriptions import Scope as Unsubscribed
 
 EMAIL = "email"
 _ABOVE = {Kind.PROJECT: "", Kind.ENVIRONMENT: "project_id", Kind.JOB: "environment_id"}

@@ -5,81 +5,26 @@ Who may: members who set any notifications see and set all; everybody else only 
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 
-from runbell.channels.registry import channel
-from runbell.core.fields import BadField
 from runbell.core.permissions import Action, Role, may
 from runbell.core.rules import Scope
 from runbell.server.db.models import Destination, Member, State
-from runbell.server.services import audit, confirmations, slack_settings
+from runbell.server.services import audit, confirmations, external_settings, slack_settings
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.decisions import SECRETS
 from runbell.server.services.digests import TAKES_LISTS
-from runbell.server.services.rules import Boxes, Choices, boxes_of, clear_rules, replace_rules
+from runbell.server.services.external_settings import active_member, save_unique
+from runbell.server.services.rules import Boxes, boxes_of, clear_rules, replace_rules
+from runbell.server.services.setting_changes import Change, HeldToProject, Setting, Stale, Taken
 from runbell.server.services.slack_targets import SLACK
 from runbell.server.services.targets import Held
 
 EMAIL = "email"
-
-
-class Taken(ValueError):
-    """A second live setting for one recipient; in the words of the dbt platform, which its clients look for."""
-
-
-class Stale(RuntimeError):
-    """The setting was saved by somebody else since the caller read it."""
-
-
-class HeldToProject(NotAllowed):
-    """Notification settings reach over all projects of an account."""
-
-    def __init__(self) -> None:
-        super().__init__(Action.SET_ANY_NOTIFICATIONS)
-        self.args = ("Not allowed: this token is held to one project; notification settings belong to the whole account.",)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A destination and all that it chose."""
-
-    destination: Destination
-    boxes: Boxes
-
-    @property
-    def user_id(self) -> int | None:
-        """A member's setting: the recipient. A Slack channel's: its owner. Else its creator, null when that member is gone."""
-        link = self.destination.link
-        member = self.destination.member or (link.member if link else self.destination.created_by)
-        return member.user_id if member else None
-
-    @property
-    def recipient(self) -> str:
-        """As the audit log names it."""
-        link = self.destination.link
-        if self.destination.member:
-            return self.destination.member.user.email
-        return f"{self.destination.address} · {link.workspace.name}" if link else self.destination.address
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What to save: rules are replaced for the outcomes that are named, the others stay."""
-
-    jobs: Choices = field(default_factory=dict)
-    environments: Choices = field(default_factory=dict)
-    external_email: str | None = None  # None: stays
-    user_id: int | None = None  # of an external address: its creator; None: stays
-    language: str | None = None  # of an external address, empty: the account's; None: stays
-    zone: str | None = None
-    takes_lists: bool | None = None  # of an external address, in a storm of mails; None: stays
-    slack_channel_id: str = ""
-    slack_channel_name: str = ""
 
 
 def setting_for(actor: Actor, destination_id: int) -> Setting:
@@ -90,7 +35,7 @@ def setting_for(actor: Actor, destination_id: int) -> Setting:
 def add_member_email(user_id: int, change: Change, *, actor: Actor, now: datetime) -> Setting:
     """Raises `NotAllowed`, `Taken`, and `BadField` for a user who is no active member or for unknown jobs; then nothing is stored."""
     _require_write(actor, own=user_id == actor.member.user_id)
-    member = _active_member(actor, user_id)
+    member = active_member(actor, user_id)
     taken = Taken(f"Key (account_id, user_id)=({actor.account_id}, {user_id}) already exists.")
     destination = _blank(member) or Destination(member=member)
     destination.created_by = actor.member
@@ -106,10 +51,8 @@ def _blank(member: Member) -> Destination | None:
 def add_external_email(change: Change, *, actor: Actor, now: datetime) -> Setting:
     """Raises what `add_member_email` does; a member's address is a `BadField`."""
     _require_write(actor, own=False)
-    destination = Destination(created_by=actor.member if change.user_id is None else _active_member(actor, change.user_id))
-    _set_reader(destination, change)
-    _set_address(destination, change.external_email or "", actor.account_id)
-    return _add(destination, change, _address_taken(destination, actor.account_id), actor=actor, now=now)
+    destination, taken = external_settings.blank(change, actor=actor)
+    return _add(destination, change, taken, actor=actor, now=now)
 
 
 def add_slack_channel(change: Change, *, actor: Actor, now: datetime) -> Setting:
@@ -200,35 +143,11 @@ def _require_write(actor: Actor, *, own: bool) -> None:
     actor.require(Action.SET_OWN_NOTIFICATIONS if own else Action.SET_ANY_NOTIFICATIONS)
 
 
-def _active_member(actor: Actor, user_id: int) -> Member:
-    members = Member.objects.select_related("user").filter(account=actor.account_id, is_active=True, user__is_active=True)
-    member = members.filter(user=user_id).first()
-    if member is None:
-        raise BadField("user_id", f"{user_id} is no active member of this account")
-    return member
-
-
-def _set_address(destination: Destination, external_email: str, account_id: int) -> None:
-    try:
-        clean = channel(EMAIL).clean({"address": external_email})
-    except BadField as bad:
-        raise BadField("external_email", bad.message) from None
-    destination.address, destination.address_key = clean["address"], clean["address_key"]
-    spellings = {destination.address.lower(), destination.address_key}
-    member = Member.objects.filter(account=account_id, user__email__in=spellings).first()
-    if member is not None:
-        raise BadField("external_email", f"is the address of a member: set type 1 with user_id {member.user_id} instead")
-
-
-def _address_taken(destination: Destination, account_id: int) -> Taken:
-    return Taken(f"Key (account_id, external_email)=({account_id}, {destination.address}) already exists.")
-
-
 def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor, now: datetime) -> Setting:
     destination.account, destination.kind, destination.public_id = actor.member.account, EMAIL, secrets.token_urlsafe(16)
     destination.created_at = destination.updated_at = now
     with transaction.atomic():
-        _save_unique(destination, taken)
+        save_unique(destination, taken)
         if destination.member_id is None:
             confirmations.begin(destination, actor=actor, now=now)
         _replace_boxes(destination, change, actor, now)
@@ -237,41 +156,9 @@ def _add(destination: Destination, change: Change, taken: Taken, *, actor: Actor
     return added
 
 
-def _save_unique(destination: Destination, taken: Taken) -> None:
-    """The database decides who was first; a look beforehand could not."""
-    try:
-        with transaction.atomic():
-            destination.save()
-    except IntegrityError:
-        raise taken from None
-
-
-def _set_reader(destination: Destination, change: Change) -> None:
-    destination.language = destination.language if change.language is None else change.language
-    destination.zone = destination.zone if change.zone is None else change.zone
-    if change.takes_lists is not None:
-        destination.settings = {**destination.settings, TAKES_LISTS: change.takes_lists}
-
-
-def _move_external(destination: Destination, change: Change, actor: Actor, now: datetime) -> None:
-    old_key = destination.address_key
-    _set_reader(destination, change)
-    if change.user_id is not None and Setting(destination, Boxes()).user_id != change.user_id:
-        destination.created_by = _active_member(actor, change.user_id)
-    if change.external_email is not None and change.external_email != destination.address:
-        _set_address(destination, change.external_email, actor.account_id)
-        if destination.address_key != old_key:
-            # Links in mails to the old address must not act on the new one, nor may its refusals.
-            destination.generation += 1
-            destination.disabled_because, destination.refusals, destination.trouble_told_at = None, 0, None
-    _save_unique(destination, _address_taken(destination, actor.account_id))
-    if destination.address_key != old_key:
-        confirmations.begin(destination, actor=actor, now=now)
-
-
 def _hold_email(destination: Destination, change: Change, actor: Actor, now: datetime) -> Held:
     if destination.member_id is None:
-        _move_external(destination, change, actor, now)
+        external_settings.hold_saved(destination, change, actor=actor, now=now)
     return Held(destination)
 
 

@@ -13,10 +13,11 @@ from runbell.server.db.models.accounts import LANGUAGES
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.addresses import EMAIL, EmailTarget
-from runbell.server.services.destinations import Change, Taken, add_external_email, delete_setting, raise_revision, save_setting
+from runbell.server.services.destinations import add_external_email, delete_setting, raise_revision, save_setting
+from runbell.server.services.kept_rules import UNDO_FOR, keep_for_undo, rules_kept
 from runbell.server.services.profiles import known_zones
 from runbell.server.services.rules import live_rules
-from runbell.server.services.unsubscribe import UNDO_FOR, keep_for_undo, rules_kept
+from runbell.server.services.setting_changes import Change, Taken
 
 LONGEST, LONGEST_LOCAL = 254, 64  # RFC 5321 §4.5.3.1
 REMOVAL = "removal"  # the scope of what is kept of a removed address; nothing of it can be seen while the address is gone

@@ -7,9 +7,10 @@ from django.db.models import Q
 
 from runbell.server.db.models import Destination
 from runbell.server.services.access import Actor
-from runbell.server.services.destinations import EMAIL, Setting, visible_to
+from runbell.server.services.destinations import EMAIL, visible_to
 from runbell.server.services.listings import Page, Reads, Window, take
 from runbell.server.services.rules import boxes_of
+from runbell.server.services.setting_changes import Setting
 from runbell.server.services.slack_targets import SLACK
 
 ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}

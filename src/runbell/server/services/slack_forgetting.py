@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import Min
 
 from runbell.server.db.models import Destination, State
-from runbell.server.services.unsubscribe import UNDO_FOR
+from runbell.server.services.kept_rules import UNDO_FOR
 
 WEBHOOK = "slack_webhook"
 

@@ -17,9 +17,9 @@ from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import silent_because
 from runbell.server.services.destinations import raise_revision
 from runbell.server.services.externals import REMOVAL, Refused, check_reader
+from runbell.server.services.kept_rules import UNDO_FOR, keep_for_undo, rules_kept
 from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.targets import Held
-from runbell.server.services.unsubscribe import UNDO_FOR, keep_for_undo, rules_kept
 
 
 @dataclass(frozen=True, slots=True)

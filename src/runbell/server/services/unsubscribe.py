@@ -7,79 +7,25 @@ A rule for all jobs of an environment has no exceptions. To stop one job of it, 
 is now: what was asked for happens, and the page says that jobs which appear later are not among them.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 
-from runbell.core.because import Because
 from runbell.core.permissions import Action
-from runbell.server.db.models import Delivery, Destination, Environment, Job, Member, Rule, State, Unsubscription
-from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.models import Destination, Job, Rule, State
 from runbell.server.services import audit, limits, notices
 from runbell.server.services.access import Actor
 from runbell.server.services.decisions import address_of
+from runbell.server.services.kept_rules import UNDO_FOR, keep_for_undo, rules_kept, undoable
 from runbell.server.services.link_tokens import EMAIL, destination_by, link_token
+from runbell.server.services.subscriptions import Scope, Subscription, job_of_link, rules_in, siblings, subscription_of
 
-UNDO_FOR = timedelta(hours=24)
 CHANGES_A_MINUTE = 20  # of one address, through its links
 _PURPOSE = "unsubscribe"
-
-
-class Scope(StrEnum):
-    JOB = "job"
-    ENVIRONMENT = "environment"
-    EVERYTHING = "everything"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What can be stopped: `rules` go. `jobs`: how many jobs it is about.
-
-    `others`: for one job, how many others get a rule of their own, because a rule for all jobs of their environment goes.
-    """
-
-    scope: Scope
-    rules: int
-    name: str = ""
-    environment: str = ""
-    jobs: int = 0
-    others: int = 0
-    is_for_new_jobs: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rang:
-    """The job that the link's mail was about, and why the last such mail was sent; without who set that, which no mail says."""
-
-    job_id: int
-    job: str
-    environment: str
-    because: Because | None
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What an unsubscribe page says of an address. `undo_until` is set while what was removed can come back.
-
-    `rules` are those there are now, `removed` and `scope` tell of the last unsubscribing that can be undone.
-    `account_id` is given where somebody can sign in and read more.
-    """
-
-    address: str
-    account: str
-    rules: int
-    removed: int
-    undo_until: datetime | None
-    scope: str = Scope.EVERYTHING
-    choices: tuple[Choice, ...] = ()
-    rang: Rang | None = None
-    account_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +43,7 @@ def unsubscribe_url(destination: Destination, job_id: int) -> str:
 def subscription(public_id: str, token: str, job_id: int, *, now: datetime) -> Subscription:
     """Changes nothing. Raises `NotThere` for a link that we did not make, or that is void."""
     destination = destination_by(_PURPOSE, public_id, token, job_id)
-    return _subscription(destination, now, _job(destination, job_id))
+    return subscription_of(destination, now, job_of_link(destination, job_id))
 
 
 @transaction.atomic
@@ -108,11 +54,11 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
     """
     destination = _locked(destination_by(_PURPOSE, public_id, token, job_id))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
-    job = _job(destination, job_id)
+    job = job_of_link(destination, job_id)
     if Scope(scope) is not Scope.EVERYTHING and job is None:
         raise ValueError(scope)
     _remove(destination, Scope(scope), job, None, now)
-    return _subscription(destination, now, job)
+    return subscription_of(destination, now, job)
 
 
 @transaction.atomic
@@ -145,7 +91,7 @@ def own_subscription(actor: Actor, *, now: datetime) -> Subscription:
     destination = _member_destinations(actor).first()
     if destination is None:
         return Subscription(actor.member.user.email, actor.member.account.name, 0, 0, None)
-    return _subscription(destination, now)
+    return subscription_of(destination, now)
 
 
 def _own(actor: Actor) -> list[Destination]:
@@ -164,51 +110,13 @@ def _locked(destination: Destination) -> Destination:
     return destination
 
 
-def _job(destination: Destination, job_id: int) -> Job | None:
-    """The link's job, while there is one. A mail about several has none."""
-    return Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
-
-
-def _rang(destination: Destination, job: Job) -> Rang:
-    told = Delivery.objects.filter(destination=destination, purpose=Purpose.RUN, run__job=job).exclude(because=None).order_by("-pk")
-    stored = told.values_list("because", flat=True).first()
-    why = Because(stored["code"], {**stored["params"], "environment": job.environment.name}) if stored else None
-    return Rang(job.pk, job.name, job.environment.name, why)
-
-
-def _rules_in(destination: Destination, scope: Scope, job: Job | None) -> QuerySet[Rule]:
-    """The rules that go."""
-    if job is None or scope is Scope.EVERYTHING:
-        return destination.rules.all()
-    covers = Q(environment=job.environment_id)
-    return destination.rules.filter(covers | (Q(job=job) if scope is Scope.JOB else Q(job__environment=job.environment_id)))
-
-
-def _siblings(job: Job) -> QuerySet[Job]:
-    return Job.objects.filter(environment=job.environment_id, state=State.ACTIVE).exclude(pk=job.pk)
-
-
-def _choices(destination: Destination, job: Job | None, total: int) -> tuple[Choice, ...]:
-    everything = Choice(Scope.EVERYTHING, total)
-    if job is None:
-        return (everything,)
-    others = _siblings(job).count()
-    is_for_new_jobs = destination.rules.filter(environment=job.environment_id).exists()
-    one, all_of_it = (_rules_in(destination, scope, job).count() for scope in (Scope.JOB, Scope.ENVIRONMENT))
-    offered = (
-        Choice(Scope.JOB, one, job.name, job.environment.name, 1, others if is_for_new_jobs else 0, is_for_new_jobs),
-        Choice(Scope.ENVIRONMENT, all_of_it, job.environment.name, job.environment.name, others + 1, 0, is_for_new_jobs),
-    )
-    return (*(choice for choice in offered if choice.rules), everything)
-
-
 def _remove(destination: Destination, scope: Scope, job: Job | None, actor: Actor | None, now: datetime) -> None:
-    rules = list(_rules_in(destination, scope, job).order_by("pk"))
+    rules = list(rules_in(destination, scope, job).order_by("pk"))
     if not rules:
         return
     before = destination.rules.count()
     is_first = not destination.unsubscriptions.filter(at__gt=now - UNDO_FOR).exists()
-    _rules_in(destination, scope, job).delete()
+    rules_in(destination, scope, job).delete()
     if scope is Scope.JOB and job:
         _spread([rule for rule in rules if rule.environment_id], job, now)
     keep_for_undo(destination, rules, scope, now=now)
@@ -224,18 +132,13 @@ def _remove(destination: Destination, scope: Scope, job: Job | None, actor: Acto
         )
 
 
-def keep_for_undo(destination: Destination, rules: Iterable[Rule], scope: str, *, now: datetime) -> None:
-    removed = [[rule.job_id, rule.environment_id, rule.outcome, rule.set_by_id] for rule in rules]
-    Unsubscription.objects.create(destination=destination, at=now, scope=scope, rules=removed)
-
-
 def _name(scope: Scope, job: Job | None) -> str:
     return "" if job is None or scope is Scope.EVERYTHING else job.name if scope is Scope.JOB else job.environment.name
 
 
 def _spread(rules: list[Rule], job: Job, now: datetime) -> None:
     """What all jobs of the environment had goes on for the others. The moment says later which rules came of this, see `_restore`."""
-    others = list(_siblings(job).values_list("pk", flat=True)) if rules else []
+    others = list(siblings(job).values_list("pk", flat=True)) if rules else []
     Rule.objects.bulk_create(
         (
             Rule(destination_id=rule.destination_id, job_id=other, outcome=rule.outcome, set_by_id=rule.set_by_id, set_at=now)
@@ -262,49 +165,8 @@ def _restore(destination: Destination, actor: Actor | None, now: datetime) -> No
     _record(destination, actor, "email.unsubscribe_undo", now, before={}, after={"rules": destination.rules.count()})
 
 
-def rules_kept(last: Unsubscription, destination: Destination, now: datetime) -> list[Rule]:
-    """Of what was taken away, what still makes sense: rules of jobs and environments that are there."""
-    here = {"account": destination.account_id}
-    jobs = set(Job.objects.filter(**here, state=State.ACTIVE).values_list("pk", flat=True))
-    environments = set(Environment.objects.filter(**here, state=State.ACTIVE).values_list("pk", flat=True))
-    members = set(Member.objects.filter(**here).values_list("pk", flat=True))
-    return [
-        Rule(
-            destination=destination,
-            job_id=job,
-            environment_id=environment,
-            outcome=outcome,
-            set_by_id=set_by if set_by in members else None,
-            set_at=now,
-        )
-        for job, environment, outcome, set_by in last.rules
-        if job in jobs or environment in environments
-    ]
-
-
 def _touch(destination: Destination, now: datetime) -> None:
     Destination.objects.filter(pk=destination.pk).update(revision=F("revision") + 1, updated_at=now)
-
-
-def undoable(destination: Destination, now: datetime) -> Unsubscription | None:
-    """What `undo` would bring back."""
-    return destination.unsubscriptions.filter(undone_at=None, at__gt=now - UNDO_FOR).order_by("-at", "-pk").first()
-
-
-def _subscription(destination: Destination, now: datetime, job: Job | None = None) -> Subscription:
-    rules = destination.rules.count()
-    last = undoable(destination, now)
-    return Subscription(
-        address=address_of(destination),
-        account=destination.account.name,
-        rules=rules,
-        removed=len(last.rules) if last else 0,
-        undo_until=last.at + UNDO_FOR if last else None,
-        scope=last.scope if last else Scope.EVERYTHING,
-        choices=_choices(destination, job, rules),
-        rang=_rang(destination, job) if job else None,
-        account_id=destination.account_id if destination.member_id else None,
-    )
 
 
 def _record(

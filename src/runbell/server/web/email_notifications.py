@@ -14,7 +14,9 @@ from runbell.core.permissions import Action
 from runbell.server.services import confirmations, unsubscribe
 from runbell.server.services.addresses import Directory, EmailTarget, directory, target_for
 from runbell.server.services.bounces import SwitchedOff
+from runbell.server.services.kept_rules import UNDO_FOR, undoable
 from runbell.server.services.matrix import get_matrix, list_environments, pick_environment
+from runbell.server.services.subscriptions import Subscription
 from runbell.server.web.edge import Page, member_page
 from runbell.server.web.matrix import Place, still_changes
 from runbell.server.web.saving import Form, Sheet, kept_cells, save, table
@@ -93,16 +95,16 @@ def _unsubscribed_lately(target: EmailTarget, now: datetime) -> unsubscribe.Unsu
     return last if last and last.at > now - LATELY else None
 
 
-def _own_mail(page: Page, found: Directory, now: datetime) -> unsubscribe.Subscription:
+def _own_mail(page: Page, found: Directory, now: datetime) -> Subscription:
     """For the button below the table, which is about the reader's own address."""
     own = found.find(f"m{page.actor.member.pk}")
-    last = unsubscribe.undoable(own.destination, now) if own.destination else None
-    return unsubscribe.Subscription(
+    last = undoable(own.destination, now) if own.destination else None
+    return Subscription(
         address=own.address,
         account=page.frame.account,
         rules=found.rules_of(own),
         removed=len(last.rules) if last else 0,
-        undo_until=last.at + unsubscribe.UNDO_FOR if last else None,
+        undo_until=last.at + UNDO_FOR if last else None,
     )
 
 

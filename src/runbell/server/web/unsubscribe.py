@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from runbell.server.services import unsubscribe as service
 from runbell.server.services.access import NotThere
 from runbell.server.services.limits import TooMany
+from runbell.server.services.subscriptions import Scope
 
 P = ParamSpec("P")
 
@@ -48,7 +49,7 @@ def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> Ht
         found = service.subscription(public_id, token, job_id, now=timezone.now())
         template = "runbell/unsubscribe.html" if found.rules else "runbell/unsubscribe_done.html"
         return render(request, template, {"found": found})
-    scope = request.POST.get("scope", service.Scope.EVERYTHING)
+    scope = request.POST.get("scope", Scope.EVERYTHING)
     try:
         found = service.unsubscribe(public_id, token, job_id, scope, now=timezone.now())
     except ValueError:
