@@ -231,8 +231,8 @@ class TestJoining:
         shop.account.language, shop.account.zone = "ru", "Europe/Berlin"
         shop.account.save()
         link = path(invite(shop, role=Role.VIEWER))
-        page = client.get(link, headers={"accept-language": "en"})
-        assert '<h1 id="title">Join Acme</h1>' in page.content.decode()
+        page = client.get(link)
+        assert '<html lang="ru"' in page.content.decode()
         assert page["Referrer-Policy"] == "same-origin"
         assert "no-store" in page["Cache-Control"]
         answer = client.post(link, {"name": " Grace Hopper ", "password": "a good long one"})
@@ -244,6 +244,32 @@ class TestJoining:
         assert user.check_password("a good long one")
         entry = AuditEntry.objects.get(action="member.join")
         assert (entry.member, entry.after) == (member, {"role": "viewer", "through": "invitation link"})
+
+    @pytest.mark.parametrize(
+        ("account", "external", "chosen", "kept"),
+        [("ru", "", "", "ru"), ("en", "", "", "en"), ("en", "ru", "", "ru"), ("en", "", "ru", "ru"), ("ru", "", "en", "en")],
+    )
+    def test_mail_page_and_person_speak_one_language(
+        self, shop: Acme, client: Client, account: str, external: str, chosen: str, kept: str
+    ) -> None:
+        """That of the address or account, until the reader chooses at the foot of the page; the browser's wish counts for nothing."""
+        shop.account.language = account
+        shop.account.save()
+        if external:
+            made = {"public_id": "grace", "created_at": NOW, "updated_at": NOW}
+            Destination.objects.create(
+                account=shop.account, kind="email", address=GRACE, address_key=GRACE, language=external, zone="Asia/Omsk", **made
+            )
+        link = path(invite(shop))
+        mailed = Delivery.objects.get(purpose="notice").payload
+        assert (b"\r\nContent-Language: ru" in mailed) is (external == "ru" or account == "ru")
+        if chosen:
+            client.post("/language/setlang/", {"language": chosen})
+        shown = client.get(link, headers={"accept-language": "en" if kept == "ru" else "ru"})
+        assert (f'<html lang="{kept}"' in shown.content.decode(), shown["Content-Language"]) == (True, kept)
+        client.post(link, {"name": "Grace", "password": PASSWORD}, headers={"accept-language": "en" if kept == "ru" else "ru"})
+        user = User.objects.get(email=GRACE)
+        assert (user.language, user.zone) == (kept, "Asia/Omsk" if external else "UTC")
 
     @pytest.mark.parametrize(
         ("name", "password", "said"),

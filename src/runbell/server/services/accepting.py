@@ -10,7 +10,7 @@ from runbell.core.permissions import Role
 from runbell.server.db.models import Invitation, Member, User
 from runbell.server.services.invitation_links import by_link
 from runbell.server.services.invitations import Closed, Status, status_of, withdraw_mail
-from runbell.server.services.joining import join
+from runbell.server.services.joining import first_reader, join
 from runbell.server.services.members import create_user
 
 THROUGH = "invitation link"
@@ -22,7 +22,7 @@ class SomebodyElse(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """What the page behind a link says. `has_user`: the address belongs to somebody who can sign in already."""
+    """What the page behind a link says. `has_user`: the address belongs to somebody who can sign in already. `language`: of the mail."""
 
     status: Status
     account_id: int
@@ -32,12 +32,14 @@ class Invited:
     invited_by: str
     expires_at: datetime
     has_user: bool
+    language: str
 
 
 def invited(invitation_id: int, token: str, *, now: datetime) -> Invited:
     """Changes nothing. Raises `NotThere` for a link that we did not make."""
     invitation, is_current = by_link(invitation_id, token, Invitation.objects.all())
     by = invitation.invited_by.user if invitation.invited_by else None
+    known = User.objects.filter(email=invitation.email).first()
     return Invited(
         status=status_of(invitation, now) if is_current else Status.REPLACED,
         account_id=invitation.account_id,
@@ -46,18 +48,19 @@ def invited(invitation_id: int, token: str, *, now: datetime) -> Invited:
         role=invitation.role,
         invited_by=(by.name or by.email) if by else "",
         expires_at=invitation.expires_at,
-        has_user=User.objects.filter(email=invitation.email).exists(),
+        has_user=known is not None,
+        language=known.language if known else first_reader(invitation.account, invitation.email)[0],
     )
 
 
 @transaction.atomic
-def accept_as_new(invitation_id: int, token: str, *, name: str, password: str, now: datetime) -> Member:
-    """A new person. Raises `NotThere`, `Closed`, and `BadField` for name, password, or an address that is known meanwhile."""
+def accept_as_new(invitation_id: int, token: str, *, name: str, password: str, now: datetime, language: str = "") -> Member:
+    """A new person. `language`: that of the page they joined on. Raises `NotThere`, `Closed`, and `BadField` for name, password, or an address that is known meanwhile."""
     invitation = _acceptable(invitation_id, token, now)
     name = Fields({"name": name}).name("name", limit=200)
     if User.objects.filter(email=invitation.email).exists():
         raise BadField("email", "belongs to somebody who can sign in already")
-    user = create_user(invitation.account, email=invitation.email, name=name, password=password, now=now)
+    user = create_user(invitation.account, email=invitation.email, name=name, password=password, language=language, now=now)
     return _accept(invitation, user, now)
 
 

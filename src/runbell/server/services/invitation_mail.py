@@ -16,13 +16,14 @@ from runbell.messages.message import Links, Reader
 from runbell.server.db import bell
 from runbell.server.db.models import Delivery, Invitation, User
 from runbell.server.db.models.deliveries import Purpose
+from runbell.server.services.joining import first_reader
 from runbell.server.services.parcels import transport
 
 EMAIL = "email"
 
 
 def queue_mail(invitation: Invitation, url: str, *, now: datetime) -> Delivery:
-    """Call it in a transaction. In the language and zone of a person known here, else in the account's."""
+    """Call it in a transaction. In the language and zone of a person known here, else as somebody new starts."""
     because = Because("invited", {"by": _inviter(invitation), "address": invitation.email})
     delivery = Delivery.objects.create(
         account=invitation.account, purpose=Purpose.NOTICE, lane=EMAIL, because=because.to_json(), due_at=now, created_at=now
@@ -40,8 +41,9 @@ def queue_mail(invitation: Invitation, url: str, *, now: datetime) -> Delivery:
 
 
 def _reader(invitation: Invitation, url: str) -> Reader:
-    of = User.objects.filter(email=invitation.email).first() or invitation.account
-    return Reader(of.language, of.zone, Links(run=url))
+    known = User.objects.filter(email=invitation.email).first()
+    language, zone = (known.language, known.zone) if known else first_reader(invitation.account, invitation.email)
+    return Reader(language, zone, Links(run=url))
 
 
 def _facts(invitation: Invitation) -> InvitationFacts:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from runbell.channels.registry import channel
 from runbell.core.deliveries import PENDING
@@ -73,13 +73,23 @@ def adopt_external(member: Member, *, now: datetime, actor: Actor | None = None)
     )
 
 
+def first_reader(account: Account, email: str) -> tuple[str, str]:
+    """Language and zone of somebody new: those set for their address as an external one, else the account's."""
+    external = _externals(account.pk, email).first()
+    return (external and external.language) or account.language, (external and external.zone) or account.zone
+
+
 def _external(member: Member) -> Destination | None:
+    return _externals(member.account_id, member.user.email).select_for_update().first()
+
+
+def _externals(account_id: int, email: str) -> QuerySet[Destination]:
+    """The one that may be there."""
     try:
-        key = channel(EMAIL).clean({"address": member.user.email})["address_key"]
+        key = channel(EMAIL).clean({"address": email})["address_key"]
     except BadField:
-        return None  # no destination can have such an address
-    rows = Destination.objects.select_for_update().filter(account=member.account_id, kind=EMAIL, state=State.ACTIVE)
-    return rows.filter(address_key=key, member=None).first()
+        return Destination.objects.none()  # no destination can have such an address
+    return Destination.objects.filter(account=account_id, kind=EMAIL, state=State.ACTIVE, address_key=key, member=None)
 
 
 def _move(external: Destination, own: Destination, now: datetime) -> None:

@@ -12,7 +12,7 @@ from runbell.core.permissions import Action, Role, may
 from runbell.server.db.models import Account, Member, User
 from runbell.server.services import audit, slack_links
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.joining import join
+from runbell.server.services.joining import first_reader, join
 
 
 class LastAdmin(RuntimeError):
@@ -35,9 +35,10 @@ def add_member(*, account: Account, email: str, role: Role, password: str, now: 
     return join(account, user, role, action="member.add", now=now)
 
 
-def create_user(account: Account, *, email: str, password: str, now: datetime, name: str = "") -> User:
-    """A person whose first account this is: its language and zone are where they start. Raises `BadField`."""
-    user = User(email=email, name=name, language=account.language, zone=account.zone, created_at=now)
+def create_user(account: Account, *, email: str, password: str, now: datetime, name: str = "", language: str = "") -> User:
+    """A person whose first account this is. `language`: the one they chose already. Raises `BadField`."""
+    spoken, zone = first_reader(account, email)
+    user = User(email=email, name=name, language=language or spoken, zone=zone, created_at=now)
     try:
         validate_password(password, user)
     except ValidationError as error:

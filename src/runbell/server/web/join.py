@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 
 from allauth.account.utils import perform_login
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
@@ -42,6 +43,21 @@ def _link(view: LinkView) -> LinkView:
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest, invitation_id: int, token: str) -> HttpResponse:
     """GET changes nothing, since mail scanners follow links."""
+    language = _language(request, invited(invitation_id, token, now=timezone.now()))
+    with translation.override(language):
+        request.LANGUAGE_CODE = language
+        response = _opened(request, invitation_id, token)
+        response.headers["Content-Language"] = language
+    return response
+
+
+def _language(request: HttpRequest, found: Invited) -> str:
+    """The page speaks as the mail did, until its reader chooses otherwise at its foot; somebody new keeps that."""
+    chosen = request.user.language if request.user.is_authenticated else request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
+    return chosen if chosen in dict(settings.LANGUAGES) else found.language
+
+
+def _opened(request: HttpRequest, invitation_id: int, token: str) -> HttpResponse:
     if request.method != "POST":
         return _page(request, invited(invitation_id, token, now=timezone.now()))
     try:
@@ -59,7 +75,7 @@ def _accept(request: HttpRequest, invitation_id: int, token: str) -> HttpRespons
         messages.success(request, gettext("You are now a member of %(account)s") % {"account": member.account.name})
         return redirect("home", account_id=member.account_id)
     name, password = request.POST.get("name", ""), request.POST.get("password", "")
-    member = accept_as_new(invitation_id, token, name=name, password=password, now=now)
+    member = accept_as_new(invitation_id, token, name=name, password=password, language=translation.get_language(), now=now)
     signed_in: HttpResponse = perform_login(request, member.user, redirect_url=reverse("home", args=[member.account_id]))
     return signed_in
 
