@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
 
-.PHONY: setup fmt check test browser test-pg e2e faults scale slack clients bench demo run docs locale pictures clean
+.PHONY: setup fmt check test browser test-pg e2e faults fuzz scale slack clients bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Say what the targets do.
@@ -80,6 +80,10 @@ FAULT_TESTS := tests/e2e/test_kill.py
 
 faults: setup postgres ## The fault suite in full, on both databases: 50 kills on each, and what it came to in the last line.
 	RUNBELL_TEST_KILL_ROUNDS=50 $(RUN)/pytest -n 0 $(FAULT_TESTS)
+
+fuzz: setup postgres ## Every operation of the API with hundreds of made-up requests, on both databases.
+	RUNBELL_TEST_FUZZ_EXAMPLES=100 $(RUN)/pytest -n 2 tests/server/test_api_fuzz.py
+	RUNBELL_TEST_FUZZ_EXAMPLES=100 $(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 2 tests/server/test_api_fuzz.py
 
 scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 deliveries, the move of 100,000 runs to PostgreSQL, and backups that are killed.
 	RUNBELL_TEST_FLEET_DELIVERIES=30000 $(RUN)/pytest -n 0 -s tests/e2e/test_fleet.py

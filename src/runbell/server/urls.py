@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from runbell.server.api import admin_v2, admin_v3
 from runbell.server.api.native import api
 
+handler404 = "runbell.server.api.nowhere.not_there"
 handler500 = "runbell.server.web.trouble.broken"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/", admin_v2.api.urls),  # before api/, which would answer for it

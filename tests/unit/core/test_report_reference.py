@@ -27,10 +27,11 @@ from runbell.core.runs import (
     report_to_json,
 )
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs" / "reference"
 SAMPLES = Path(__file__).parents[2] / "data" / "dbt"
 TEXT = (REFERENCE / "report.md").read_text()
-SCHEMA: dict[str, Any] = json.loads((REFERENCE / "report.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((ROOT / "src/runbell/server/api/report.schema.json").read_text())
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
 TOP = SCHEMA["properties"]
 STEP = TOP["steps"]["items"]["properties"]

@@ -7,11 +7,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Router
 
-from runbell.server.api import artifacts_v2, jobs_v2, shapes
+from runbell.server.api import artifacts_v2, jobs_v2, notification_body, shapes
 from runbell.server.api.browse import browse
+from runbell.server.api.described import READ, WRITE, Listed, listing, taking
 from runbell.server.api.edge import TokenAuth, account_actor, actor_of, read_json
 from runbell.server.api.envelope import Query, answer, install, listed, route
-from runbell.server.api.notification_body import DELETED, NotificationBody, expected_revision
+from runbell.server.api.notification_body import DELETED, MATCHING, NEW_NOTIFICATION, NotificationBody, expected_revision
 from runbell.server.services import access, destinations, listings, setting_lists
 from runbell.server.services.access import NotThere
 from runbell.server.services.listings import Window
@@ -26,17 +27,25 @@ _ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, shapes.SLACK_CHA
 router = Router(tags=["dbt Admin API"])
 
 
-@route(router, "GET", "/accounts", summary="The account of this token")
+@route(router, "GET", "/accounts", summary="The account of this token", says=Listed, refuses={401})
 def accounts(request: HttpRequest) -> JsonResponse:
     return listed([shapes.account(actor_of(request))], 1, Window())
 
 
-@route(router, "GET", "/whoami", summary="The member this token acts as")
+@route(router, "GET", "/whoami", summary="The member this token acts as", refuses={401})
 def whoami(request: HttpRequest) -> JsonResponse:
     return answer(shapes.me(actor_of(request)))
 
 
-@route(router, "GET", f"{ACCOUNT}/notifications", summary="List notification settings")
+@route(
+    router,
+    "GET",
+    f"{ACCOUNT}/notifications",
+    summary="List notification settings",
+    says=Listed,
+    refuses=READ | {400},
+    takes=listing(setting_lists.FILTERS, setting_lists.ORDERS),
+)
 def list_notifications(request: HttpRequest, account_id: int) -> JsonResponse:
     actor, query = account_actor(request, account_id), Query(request)
     filters, window = query.filters(setting_lists.FILTERS), query.window()
@@ -44,7 +53,15 @@ def list_notifications(request: HttpRequest, account_id: int) -> JsonResponse:
     return listed([shapes.notification(setting) for setting in settings], page.total, window, filters)
 
 
-@route(router, "POST", f"{ACCOUNT}/notifications", summary="Create a notification setting")
+@route(
+    router,
+    "POST",
+    f"{ACCOUNT}/notifications",
+    summary="Create a notification setting",
+    code=201,
+    refuses=WRITE,
+    takes=taking(NEW_NOTIFICATION),
+)
 def create_notification(request: HttpRequest, account_id: int) -> JsonResponse:
     actor, now = account_actor(request, account_id), timezone.now()
     body = NotificationBody(read_json(request), account_id)
@@ -59,7 +76,14 @@ def read_notification(request: HttpRequest, account_id: int, key: int) -> JsonRe
     return _one(destinations.setting_for(account_actor(request, account_id), key))
 
 
-@route(router, "POST", NOTIFICATION, summary="Update a notification setting, or delete it with state 2")
+@route(
+    router,
+    "POST",
+    NOTIFICATION,
+    summary="Update a notification setting, or delete it with state 2",
+    refuses=WRITE | {412},
+    takes=taking(notification_body.NOTIFICATION) | MATCHING,
+)
 def update_notification(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
     """Replaces all job rules; environment rules stay unless `runbell_environments` names them."""
     actor, now, revision = account_actor(request, account_id), timezone.now(), expected_revision(request)
@@ -70,7 +94,7 @@ def update_notification(request: HttpRequest, account_id: int, key: int) -> Json
     return _one(destinations.save_setting(key, change, actor=actor, now=now, revision=revision))
 
 
-@route(router, "DELETE", NOTIFICATION, summary="Delete a notification setting")
+@route(router, "DELETE", NOTIFICATION, summary="Delete a notification setting", code=204, says=None, refuses=READ | {412}, takes=MATCHING)
 def delete_notification(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
     actor = account_actor(request, account_id)
     destinations.delete_setting(key, actor=actor, now=timezone.now(), revision=expected_revision(request))
@@ -83,7 +107,14 @@ def _one(setting: Setting, code: int = 200) -> JsonResponse:
     return response
 
 
-@route(router, "POST", "/notifications/unsubscribe", summary="Take away every e-mail setting of the member this token acts as")
+@route(
+    router,
+    "POST",
+    "/notifications/unsubscribe",
+    summary="Take away every e-mail setting of the member this token acts as",
+    says=None,
+    refuses={401, 403},
+)
 def unsubscribe_me(request: HttpRequest) -> HttpResponse:
     unsubscribe_self(actor_of(request), now=timezone.now())
     return HttpResponse()

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Router
 
 from runbell.core.permissions import Action
-from runbell.server.api import shapes
+from runbell.server.api import described, shapes
 from runbell.server.api.browse import browse
 from runbell.server.api.edge import TokenAuth, account_actor, actor_of
 from runbell.server.api.envelope import Query, answer, install, listed, route
@@ -21,12 +21,12 @@ ENVIRONMENTS = f"{ACCOUNT}/projects/{{int:project_id}}/environments"
 router = Router(tags=["dbt Admin API"])
 
 
-@route(router, "GET", "/accounts", summary="The account of this token")
+@route(router, "GET", "/accounts", summary="The account of this token", says=described.Listed, refuses={401})
 def accounts(request: HttpRequest) -> JsonResponse:
     return listed([shapes.account(actor_of(request))], 1, Window())
 
 
-@route(router, "GET", ACCOUNT, summary="The account of this token, by its id")
+@route(router, "GET", ACCOUNT, summary="The account of this token, by its id", refuses={401, 404})
 def account(request: HttpRequest, account_id: int) -> JsonResponse:
     return answer(shapes.account(account_actor(request, account_id)))
 
@@ -42,7 +42,15 @@ browse(
 browse(router, f"{ACCOUNT}/users", listings.MEMBERS, access.user_for, lambda rows, _: [shapes.user(row) for row in rows])
 
 
-@route(router, "GET", ENVIRONMENTS, summary="List the environments of a project")
+@route(
+    router,
+    "GET",
+    ENVIRONMENTS,
+    summary="List the environments of a project",
+    says=described.Listed,
+    refuses=described.READ | {400},
+    takes=described.listing(listings.ENVIRONMENTS.filters, listings.ENVIRONMENTS.orders),
+)
 def list_environments_of(request: HttpRequest, account_id: int, project_id: int) -> JsonResponse:
     actor, query = account_actor(request, account_id), Query(request)
     access.project_for(actor, project_id, Action.SEE_JOBS)

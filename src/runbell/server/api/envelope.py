@@ -5,16 +5,17 @@ https://docs.getdbt.com/dbt-cloud/api-v2
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from datetime import datetime
 from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from ninja import NinjaAPI, Router
+from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError
 
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.core.permissions import SENTENCES
+from runbell.server.api.described import ALWAYS, READ, Found, Refused
 from runbell.server.api.edge import TooLarge, install_out_of_order
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.job_settings import NameTaken, OldNameTaken
@@ -22,6 +23,7 @@ from runbell.server.services.listings import MAX_PAGE, STATES, Reads, Window, ou
 from runbell.server.services.setting_changes import HeldToProject, Stale, Taken
 from runbell.server.services.slack_targets import NoLink
 
+NOT_FOUND = "The requested resource was not found."
 NO_LINK = "link the Slack workspace first (Account settings › Integrations): a Slack channel is sent through its owner's link."
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
@@ -38,11 +40,25 @@ def _status(code: int, message: str) -> dict[str, Any]:
     return {"code": code, "is_success": code < 400, "user_message": message, "developer_message": ""}
 
 
-def route(router: Router, method: str, path: str, **options: Any) -> Callable[[View], View]:
-    """The view at `path` and at `path/`: clients of this API use both."""
+def route(
+    router: Router,
+    method: str,
+    path: str,
+    *,
+    summary: str,
+    code: int = 200,
+    says: type[Schema] | None = Found,
+    refuses: Set[int] = READ,
+    operation_id: str | None = None,
+    takes: Mapping[str, Any] | None = None,
+) -> Callable[[View], View]:
+    """The view at `path` and at `path/`: clients of this API use both. The rest describes it: what it `says` with `code`, and with
+    which codes it `refuses`; `takes` is the `openapi_extra` of its body and parameters."""
+    response = {code: says, ALWAYS | refuses: Refused}
+    described: dict[str, Any] = {"summary": summary, "response": response, "operation_id": operation_id, "openapi_extra": dict(takes or {})}
 
     def register(view: View) -> View:
-        router.api_operation([method], f"{path}/", **options)(view)
+        router.api_operation([method], f"{path}/", **described)(view)
         router.api_operation([method], path, include_in_schema=False)(view)
         return view
 
@@ -59,7 +75,7 @@ def install(api: NinjaAPI) -> None:
     )
     api.exception_handler(Taken)(lambda request, taken: problem(400, str(taken)))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: {error}"))
-    api.exception_handler(NotThere)(lambda request, error: problem(404, "The requested resource was not found."))
+    api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_FOUND))
     api.exception_handler(NotAllowed)(lambda request, error: problem(403, _forbidden(error)))
     api.exception_handler(NoLink)(lambda request, error: problem(403, f"You do not have permission; {NO_LINK}"))
     api.exception_handler(AuthenticationError)(lambda request, error: problem(401, "Send a token that is valid here."))

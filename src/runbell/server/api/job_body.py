@@ -42,6 +42,31 @@ _LISTS = frozenset({"execute_steps", "cost_optimization_features"})
 _TEXTS = frozenset({"description", "dbt_version", "job_type", "compare_changes_flags"})
 
 
+def _described(name: str) -> dict[str, Any]:
+    if name in _FLAGS:
+        return {"type": ["boolean", "null"]}
+    if name in _NUMBERS:
+        return {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_INTEGER}
+    if name in _TEXTS:
+        return {"type": ["string", "null"], "description": f"Cut at {MAX_COMMAND} characters."}
+    if name in _LISTS:
+        return {"type": ["array", "null"], "maxItems": MAX_STEPS, "items": {"type": ["string", "null"]}}
+    return {"type": ["object", "null"], "description": f"At most {MAX_OBJECT} characters of JSON."}
+
+
+_ID = {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_INTEGER}
+JOB_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": ["string", "null"], "minLength": 1},
+        "state": {"enum": [ACTIVE, DELETED, None]},
+        **dict.fromkeys(("id", "account_id", "project_id", "environment_id"), _ID),
+        **{name: _described(name) for name in DEFAULTS},
+    },
+}
+NEW_JOB = {**JOB_SCHEMA, "required": ["environment_id", "name"]}
+
+
 class JobBody:
     """One body, checked field by field; read-only and unknown fields are taken and left alone. Raises `BadField`."""
 

@@ -1,6 +1,7 @@
 """Jobs and runs of the dbt Admin API v2: read, and for jobs also made, described and deleted. docs/reference/admin-api.md."""
 
 from datetime import datetime
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -10,9 +11,10 @@ from runbell.core.fields import BadField
 from runbell.core.permissions import Action
 from runbell.server.api import job_shapes, run_shapes
 from runbell.server.api.browse import browse
+from runbell.server.api.described import WRITE, Refused, taking
 from runbell.server.api.edge import account_actor, read_json
 from runbell.server.api.envelope import answer, problem, route
-from runbell.server.api.job_body import ACTIVE, DELETED, JobBody
+from runbell.server.api.job_body import ACTIVE, DELETED, JOB_SCHEMA, NEW_JOB, JobBody
 from runbell.server.services import access, job_definitions, job_settings, listings
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.job_places import Kind
@@ -21,17 +23,14 @@ from runbell.server.services.listings import Environment, Job
 ACCOUNT = "/accounts/{int:account_id}"
 JOB = f"{ACCOUNT}/jobs/{{int:key}}"
 NO_EXECUTION = "Runbell reports runs, it does not execute them."
+NOT_HERE: dict[str, Any] = {"summary": "Refused: Runbell does not execute runs", "code": 409, "says": Refused}
 
 router = Router(tags=["dbt Admin API"])
-browse(
-    router, f"{ACCOUNT}/jobs", listings.JOBS, access.job_for, lambda rows, query: job_shapes.jobs(rows, query.includes(job_shapes.INCLUDES))
-)
-browse(
-    router, f"{ACCOUNT}/runs", listings.RUNS, access.run_for, lambda rows, query: run_shapes.runs(rows, query.includes(run_shapes.INCLUDES))
-)
+browse(router, f"{ACCOUNT}/jobs", listings.JOBS, access.job_for, job_shapes.jobs, job_shapes.INCLUDES)
+browse(router, f"{ACCOUNT}/runs", listings.RUNS, access.run_for, run_shapes.runs, run_shapes.INCLUDES)
 
 
-@route(router, "POST", f"{ACCOUNT}/jobs", summary="Create a job")
+@route(router, "POST", f"{ACCOUNT}/jobs", summary="Create a job", code=201, refuses=WRITE, takes=taking(NEW_JOB))
 def create_job(request: HttpRequest, account_id: int) -> JsonResponse:
     """The first report with its names finds it."""
     actor, body = account_actor(request, account_id), JobBody(read_json(request), account_id)
@@ -42,7 +41,7 @@ def create_job(request: HttpRequest, account_id: int) -> JsonResponse:
     return answer(job_shapes.job(job), 201)
 
 
-@route(router, "POST", JOB, summary="Update a job, or delete it with state 2")
+@route(router, "POST", JOB, summary="Update a job, or delete it with state 2", refuses=WRITE, takes=taking(JOB_SCHEMA))
 def update_job(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
     """What the body leaves out stays as it is; a new name makes the one before an alias for reports."""
     actor, now = account_actor(request, account_id), timezone.now()
@@ -58,15 +57,15 @@ def delete_job(request: HttpRequest, account_id: int, key: int) -> JsonResponse:
     return answer(job_shapes.job(_deleted(account_actor(request, account_id), key, timezone.now())))
 
 
-@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/run", summary="Refused: Runbell does not execute runs")
-@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/rerun", summary="Refused: Runbell does not execute runs")
+@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/run", operation_id="run_job", **NOT_HERE)
+@route(router, "POST", f"{ACCOUNT}/jobs/{{int:key}}/rerun", operation_id="rerun_job", **NOT_HERE)
 def run_job(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
     access.job_for(account_actor(request, account_id), key, Action.SEE_JOBS)
     return problem(409, f"{NO_EXECUTION} Start it where it is scheduled; what it reports comes here.")
 
 
-@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/cancel", summary="Refused: Runbell does not execute runs")
-@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/retry", summary="Refused: Runbell does not execute runs")
+@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/cancel", operation_id="cancel_run", **NOT_HERE)
+@route(router, "POST", f"{ACCOUNT}/runs/{{int:key}}/retry", operation_id="retry_run", **NOT_HERE)
 def change_run(request: HttpRequest, account_id: int, key: int) -> HttpResponse:
     access.run_for(account_actor(request, account_id), key, Action.SEE_JOBS)
     return problem(409, f"{NO_EXECUTION} Cancel or retry it where it runs; how it ends is reported here.")

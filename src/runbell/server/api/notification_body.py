@@ -16,6 +16,31 @@ _HERE = "1 (a member's e-mail), 2 (a Slack channel) or 4 (an external e-mail)"
 _NOT_HERE = {3: "3 is a webhook, which the dbt platform gave up", 5: "5 is a Slack channel of the whole account"}
 
 
+_NUMBER = {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_INTEGER}
+_TEXT = {"type": ["string", "null"]}
+_LISTS = {
+    name: {"type": ["array", "null"], "maxItems": MAX_IDS, "items": {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}}
+    for name in ON.values()
+}
+NEW_NOTIFICATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": [MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL]},
+        "state": {"enum": [ACTIVE, DELETED, None]},
+        "id": _NUMBER,
+        "account_id": _NUMBER,
+        "user_id": _NUMBER,
+        "external_email": _TEXT,
+        "slack_channel_id": _TEXT,
+        "slack_channel_name": _TEXT,
+        **_LISTS,
+        "runbell_environments": {"type": ["object", "null"], "properties": _LISTS},
+    },
+}
+NOTIFICATION = {**NEW_NOTIFICATION, "required": []}  # a deletion needs `state` alone, an update all lists
+
+
 class NotificationBody:
     """One body, checked field by field; read-only fields are taken and left alone. Raises `BadField`."""
 
@@ -101,6 +126,9 @@ def _id(value: object, path: str) -> int:
     if number is None:
         raise BadField(path, "must be a whole number")
     return number
+
+
+MATCHING = {"parameters": [{"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}]}
 
 
 def expected_revision(request: HttpRequest) -> int | None:
