@@ -245,6 +245,19 @@ def test_a_bug_in_one_message_holds_up_no_other(shop: Acme, settings: Settings) 
     assert Attempt.objects.filter(because__code="internal_error").count() == 9
 
 
+def test_a_message_that_cannot_be_rendered_holds_up_no_other_beside_it(shop: Acme, settings: Settings) -> None:
+    settings.RUNBELL_TIME_SCALE, settings.RUNBELL_MAX_AGE = 0.00001, timedelta(days=9999)
+    bad = queue(shop, shop.destination())[0]
+    queue(shop, shop.destination(Role.VIEWER))
+    assert bad.message
+    bad.message.body = {"ended_at": "never"}
+    bad.message.save()
+    post = Post()
+    work(post, all_are("dead", "sent"))
+    assert Delivery.objects.get(state="dead") == bad
+    assert len(post.sent) == 1
+
+
 def test_stop_finishes_what_is_being_sent_and_gives_back_the_rest(shop: Acme) -> None:
     destination = shop.destination()
     queue(shop, *[destination] * 20)

@@ -211,7 +211,8 @@ def log(tries: Sequence[Try]) -> None:
 
 
 def _rows(columns: Mapping[str, str], count: int) -> str:
-    casts = [f"%s::{kind}" if _is_postgres() else "%s" for kind in columns.values()]
+    is_postgres = _is_postgres()
+    casts = [f"%s::{kind}" if is_postgres else "%s" for kind in columns.values()]
     return ", ".join([f"({', '.join(casts)})"] * count)
 
 

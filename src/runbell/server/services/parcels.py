@@ -124,8 +124,10 @@ def _with(secrets: Mapping[str, str], parcel: Parcel) -> Parcel:
 
 def _payloads(ids: Sequence[int]) -> dict[int, bytes]:
     """Still encrypted: one that no key fits any more must not hold up the others."""
+    if not ids:
+        return {}
     stored = Delivery.objects.filter(pk__in=ids, payload__isnull=False).annotate(stored=Cast("payload", BinaryField()))
-    return {pk: bytes(payload) for pk, payload in stored.values_list("pk", "stored")} if ids else {}
+    return {pk: bytes(payload) for pk, payload in stored.values_list("pk", "stored")}
 
 
 def _account_parcel(row: Claimed, stored: bytes) -> Parcel:
