@@ -1,7 +1,4 @@
-"""Links in mails that are their own right, with nothing stored: an HMAC over what they are for, the address and its generation.
-
-`about` is what else the link names. It is signed too, so that nobody learns of other things by writing another number into a link.
-"""
+"""Links in mails that are their own right, with nothing stored: an HMAC over what they are for, the address and its generation."""
 
 import base64
 import hashlib
@@ -16,22 +13,22 @@ LENGTH = 22  # base64 characters: 132 bits
 EMAIL = "email"
 
 
-def link_token(purpose: str, destination: Destination, about: int | None = None) -> str:
+def link_token(purpose: str, destination: Destination) -> str:
     """Raising `generation` makes every link of before void."""
-    return _token(settings.SECRET_KEY, purpose, destination, about)
+    return _token(settings.SECRET_KEY, purpose, destination)
 
 
-def destination_by(purpose: str, public_id: str, token: str, about: int | None = None) -> Destination:
+def destination_by(purpose: str, public_id: str, token: str) -> Destination:
     """Raises `NotThere` for a link that we did not make, or that is void. Every configured key counts."""
     destination = Destination.objects.select_related("account", "member__user").filter(public_id=public_id, kind=EMAIL).first()
     if destination is None:
         raise NotThere
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    if not any(hmac.compare_digest(_token(key, purpose, destination, about).encode(), token.encode()) for key in keys):
+    if not any(hmac.compare_digest(_token(key, purpose, destination).encode(), token.encode()) for key in keys):
         raise NotThere
     return destination
 
 
-def _token(key: str, purpose: str, destination: Destination, about: int | None) -> str:
-    signed = f"runbell.{purpose}:{destination.public_id}:{destination.generation}" + ("" if about is None else f":{about}")
-    return base64.urlsafe_b64encode(hmac.new(key.encode(), signed.encode(), hashlib.sha256).digest()).decode()[:LENGTH]
+def _token(key: str, purpose: str, destination: Destination) -> str:
+    signed = f"runbell.{purpose}:{destination.public_id}:{destination.generation}".encode()
+    return base64.urlsafe_b64encode(hmac.new(key.encode(), signed, hashlib.sha256).digest()).decode()[:LENGTH]

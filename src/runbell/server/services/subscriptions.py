@@ -81,8 +81,12 @@ def subscription_of(destination: Destination, now: datetime, job: Job | None = N
 
 
 def job_of_link(destination: Destination, job_id: int) -> Job | None:
-    """The link's job, while there is one. A mail about several has none."""
-    return Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
+    """The link's job, while there is one; a mail about several has none. The token does not cover it: only a job that this address chose or was
+    told of, so that nobody learns other names by counting.
+    """
+    told = Delivery.objects.filter(destination=destination, purpose=Purpose.RUN, run__job=job_id)
+    job = Job.objects.select_related("environment").filter(pk=job_id, account=destination.account_id, state=State.ACTIVE).first()
+    return job if job and (destination.rules.filter(job=job).exists() or told.exists()) else None
 
 
 def _rang(destination: Destination, job: Job) -> Rang:

@@ -36,13 +36,13 @@ class Unsubscribed:
 
 def unsubscribe_url(destination: Destination, job_id: int) -> str:
     """For List-Unsubscribe and the foot of a mail about this job. Nothing is stored; raising `generation` voids it."""
-    token = link_token(_PURPOSE, destination, job_id)
+    token = link_token(_PURPOSE, destination)
     return f"{settings.RUNBELL_PUBLIC_URL}/u/{destination.public_id}/{job_id}/{token}"
 
 
 def subscription(public_id: str, token: str, job_id: int, *, now: datetime) -> Subscription:
     """Changes nothing. Raises `NotThere` for a link that we did not make, or that is void."""
-    destination = destination_by(_PURPOSE, public_id, token, job_id)
+    destination = destination_by(_PURPOSE, public_id, token)
     return subscription_of(destination, now, job_of_link(destination, job_id))
 
 
@@ -52,7 +52,7 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
     Raises `ValueError` when the link offers no such scope, and `TooMany`.
     """
-    destination = _locked(destination_by(_PURPOSE, public_id, token, job_id))
+    destination = _locked(destination_by(_PURPOSE, public_id, token))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     job = job_of_link(destination, job_id)
     if Scope(scope) is not Scope.EVERYTHING and job is None:
@@ -62,8 +62,8 @@ def unsubscribe(public_id: str, token: str, job_id: int, scope: str, *, now: dat
 
 
 @transaction.atomic
-def undo(public_id: str, token: str, job_id: int, *, now: datetime) -> None:
-    destination = _locked(destination_by(_PURPOSE, public_id, token, job_id))
+def undo(public_id: str, token: str, *, now: datetime) -> None:
+    destination = _locked(destination_by(_PURPOSE, public_id, token))
     limits.take(f"unsubscribe:{destination.pk}", CHANGES_A_MINUTE, now=now)
     _restore(destination, None, now)
 

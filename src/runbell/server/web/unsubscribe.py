@@ -61,6 +61,6 @@ def by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> Ht
 @link_page
 @require_POST
 def undo_by_link(request: HttpRequest, public_id: str, job_id: int, token: str) -> HttpResponse:
-    service.undo(public_id, token, job_id, now=timezone.now())
+    service.undo(public_id, token, now=timezone.now())
     page = reverse("unsubscribe", kwargs={"public_id": public_id, "job_id": job_id, "token": token})
     return redirect(f"{page}?undone=1")
