@@ -57,9 +57,10 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const source = document.querySelector(button.dataset.copy);
   await navigator.clipboard.writeText(source.value ?? source.textContent.trim());
-  const said = button.textContent;
-  button.textContent = button.dataset.copied;
-  setTimeout(() => { button.textContent = said; }, 2000);
+  const word = button.lastChild; // after the icon
+  button.dataset.said ??= word.data;
+  word.data = button.dataset.copied;
+  setTimeout(() => { word.data = button.dataset.said; }, 2000);
 });
 for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
 
