@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from runbell.core.runs import Outcome
-from runbell.server.db.models import AuditEntry, DbtPlatform, DbtRun, Delivery, Job, Message, Run, RunKey, State
+from runbell.server.db.models import AuditEntry, DbtPlatform, DbtRun, Delivery, Job, Message, Run, RunKey, State, Step
 from runbell.server.services import dbt_details, dbt_platforms, dbt_polls
 from runbell.server.services.access import Actor
 from tests.fakes.dbt_platform import FakeDbt, FakeRun
@@ -136,6 +136,26 @@ class TestOneMessage:
         dbt.world.add_run("stale")
         poll(platform)
         assert the_run().outcome == Outcome.WARNED
+
+
+class TestArtifacts:
+    @pytest.mark.parametrize("is_on", [False, True])
+    def test_what_was_read_is_kept_where_that_is_switched_on(
+        self, platform: DbtPlatform, dbt: FakeDbt, settings: Settings, is_on: bool
+    ) -> None:
+        settings.RUNBELL_DBT_ARTIFACTS = is_on
+        run = dbt.world.add_run("failed")
+        for _ in range(2):
+            tell(platform, dbt, run, *kinds_of(run))
+            poll(platform)
+        kept = {Step.objects.get(run=the_run(), index=file.step).command: file.name for file in the_run().artifacts.all()}
+        assert kept == ({"dbt seed": "run_results.json", "dbt build": "run_results.json"} if is_on else {})
+
+    def test_one_that_is_too_large_is_not(self, platform: DbtPlatform, dbt: FakeDbt, settings: Settings) -> None:
+        settings.RUNBELL_DBT_ARTIFACTS, settings.RUNBELL_MAX_ARTIFACT = True, 10
+        dbt.world.add_run("failed")
+        poll(platform)
+        assert the_run().artifacts.count() == 0
 
 
 class TestSettling:

@@ -16,7 +16,9 @@ from django.db.models import Min
 from runbell.channels.dbt_api import DbtApi, DbtTrouble, Kind
 from runbell.core.artifacts import Artifact, is_stale, read_artifact
 from runbell.core.dbt_runs import Told, report_of, run_key, told_by_api, told_by_event
+from runbell.core.runs import RunReport
 from runbell.server.db.models import DbtEvent, DbtPlatform, DbtRun
+from runbell.server.services.artifacts import Place, keep
 from runbell.server.services.dbt_asking import Held, asking
 from runbell.server.services.dbt_mirror import job_ref, knows_job, refresh
 from runbell.server.services.dbt_platforms import host_of, system_actor
@@ -32,10 +34,11 @@ ARTIFACTS_A_RUN = 50
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """`is_whole`: there is no more to wait for."""
+    """`is_whole`: there is no more to wait for. Artifacts are by the platform's numbers of their steps."""
 
     told: Told
     artifacts: Mapping[int, Artifact] = field(default_factory=dict)
+    files: Mapping[int, tuple[str, bytes]] = field(default_factory=dict)  # the same as they came, with their names
     is_whole: bool = True
     is_of_now: bool = True  # else by an event, whose names may be old ones
 
@@ -86,13 +89,14 @@ def _ask(api: DbtApi, row: DbtRun) -> Detail:
     if not told.has_ended:
         return Detail(told)
     artifacts: dict[int, Artifact] = {}
+    files: dict[int, tuple[str, bytes]] = {}
     wanted = [step for step in told.steps if step.artifact][-ARTIFACTS_A_RUN:]
     for step in wanted:
         raw = api.artifact(row.external_id, step.artifact, step.index)
         found = read_artifact(raw) if raw is not None else None
-        if isinstance(found, Artifact) and not is_stale(found, since=step.started_at):
-            artifacts[step.index] = found
-    return Detail(told, artifacts, is_whole=told.has_artifacts or (bool(wanted) and len(artifacts) == len(wanted)))
+        if raw is not None and isinstance(found, Artifact) and not is_stale(found, since=step.started_at):
+            artifacts[step.index], files[step.index] = found, (step.artifact, raw)
+    return Detail(told, artifacts, files, is_whole=told.has_artifacts or (bool(wanted) and len(artifacts) == len(wanted)))
 
 
 def _record(row: DbtRun, platform: DbtPlatform, detail: Detail, now: datetime) -> None:
@@ -109,6 +113,16 @@ def _record(row: DbtRun, platform: DbtPlatform, detail: Detail, now: datetime) -
     row.run = record_run(report, actor=system_actor(platform.account), now=now).run
     if told.has_ended:
         row.told_at = row.told_at or now
+    if settings.RUNBELL_DBT_ARTIFACTS:
+        _keep(detail, report, row.run.pk, now)
+
+
+def _keep(detail: Detail, report: RunReport, run_id: int, now: datetime) -> None:
+    """By our numbers: the steps that are not dbt's are not among ours."""
+    for number, step in enumerate(report.steps, 1):
+        name, raw = detail.files.get(step.index, ("", b""))
+        if name and len(raw) <= settings.RUNBELL_MAX_ARTIFACT:
+            keep(Place(run_id, number, name), raw, now=now)
 
 
 def _aliases(platform: DbtPlatform, run_id: str) -> tuple[str, ...]:
