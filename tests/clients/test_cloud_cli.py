@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.clients.conftest import Desk
+from tests.clients.conftest import ARTIFACTS, Desk
 
 PACKAGE = "dbt-cloud-cli"
 
@@ -18,6 +18,13 @@ def test_jobs_and_runs_are_read(desk: Desk) -> None:
     assert cloud(desk, "job", "get", "--job-id", str(desk.job))["data"]["name"] == "nightly"
     assert [row["id"] for row in cloud(desk, "run", "list")["data"]] == [desk.run]
     assert cloud(desk, "run", "get", "--run-id", str(desk.run))["data"]["status"] == 20
+
+
+def test_artifacts_are_listed_and_read(desk: Desk) -> None:
+    run = ("--run-id", str(desk.run))
+    assert cloud(desk, "run", "list-artifacts", *run)["data"] == list(ARTIFACTS)
+    for name, file in ARTIFACTS.items():
+        assert cloud(desk, "run", "get-artifact", *run, "--path", name) == file
 
 
 def test_projects_environments_and_accounts_are_read(desk: Desk) -> None:

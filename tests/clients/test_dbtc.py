@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Desk
+from tests.clients.conftest import ARTIFACTS, GOOD_MANIFEST, Desk
 
 PACKAGE = "dbtc"
 
@@ -33,9 +33,18 @@ def test_notifications_are_made_changed_and_deleted(desk: Desk) -> None:
 def test_jobs_and_runs_are_read(desk: Desk) -> None:
     assert [row["id"] for row in dbtc(desk, "jobs", "list")["data"]] == [desk.job]
     assert dbtc(desk, "jobs", "get", "--job-id", str(desk.job))["data"]["name"] == "nightly"
-    assert [row["id"] for row in dbtc(desk, "runs", "list")["data"]] == [desk.run]
+    assert desk.run in [row["id"] for row in dbtc(desk, "runs", "list")["data"]]
     run = dbtc(desk, "runs", "get", "--run-id", str(desk.run), "--include-related", '["run_steps"]')["data"]
     assert [step["status_humanized"] for step in run["run_steps"]] == ["Error"]
+
+
+def test_artifacts_are_listed_and_read(desk: Desk) -> None:
+    run = ("--run-id", str(desk.run))
+    assert dbtc(desk, "runs", "list-artifacts", *run)["data"] == list(ARTIFACTS)
+    for name, file in ARTIFACTS.items():
+        assert dbtc(desk, "runs", "get-artifact", *run, "--path", name, "--step", "1") == file
+    desk.add_good_run()
+    assert dbtc(desk, "runs", "get-most-recent-artifact", "--job-id", str(desk.job), "--path", "manifest.json") == GOOD_MANIFEST
 
 
 def test_a_job_is_changed(desk: Desk) -> None:

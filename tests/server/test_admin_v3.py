@@ -34,7 +34,7 @@ def failed_run(shop: Acme) -> Run:
     return run
 
 
-@pytest.mark.parametrize("spelling", ["run_steps", '["run_steps"]', "[run_steps]", "job,run_steps"])
+@pytest.mark.parametrize("spelling", ["run_steps", '["run_steps"]', "[run_steps]", "job,run_steps", "run_steps&include_related=job"])
 def test_the_steps_of_a_run_tell_what_broke(shop: Acme, spelling: str) -> None:
     run = failed_run(shop)
     data = ask(shop, f"runs/{run.pk}?include_related={spelling}")["data"]

@@ -58,7 +58,6 @@ def test_what_was_left_is_listed_and_read_without_its_secrets(shop: Acme, run: R
     assert plain.content == MANIFEST.replace(b"hunter2", b"hidden")
     zipped = get(shop, f"runs/{run.pk}/artifacts/manifest.json", **{"Accept-Encoding": "gzip, deflate"})
     assert (zipped["Content-Encoding"], gzip.decompress(zipped.content)) == ("gzip", plain.content)
-    assert get(shop, f"jobs/{shop.job.pk}/artifacts/manifest.json/").content == plain.content
     assert get(shop, f"runs/{run.pk}/artifacts/dbt.log").content == b"password=hidden\n"
     assert ArtifactPart.objects.filter(artifact__name="manifest.json").count() > 1
     data = ask(shop, f"runs/{run.pk}/")["data"]
@@ -74,6 +73,15 @@ def test_a_step_is_asked_for_or_the_last_one_that_left_it(shop: Acme, run: Run) 
     assert get(shop, f"runs/{run.pk}/artifacts/sources.json?step=").json() == {"step": 1}
     ask(shop, f"runs/{run.pk}/artifacts/sources.json?step=2", code=404)
     ask(shop, f"runs/{run.pk}/artifacts/?step=two", code=400)
+
+
+def test_a_job_gives_that_of_its_newest_run_which_succeeded(shop: Acme, run: Run) -> None:
+    put("manifest.json", b'{"of": "failed"}', shop.token)
+    ask(shop, f"jobs/{shop.job.pk}/artifacts/manifest.json", code=404)
+    for number in (2, 3):
+        post(changed(key=f"cli:{number}", steps=[{"index": 1, "exit_code": 0, "counts": {"warned": number - 2}}]), shop.token)
+        put("manifest.json", b'{"of": %d}' % number, shop.token, key=f"cli:{number}")
+    assert get(shop, f"jobs/{shop.job.pk}/artifacts/manifest.json/").json() == {"of": 3}
 
 
 def test_the_first_one_stands(shop: Acme, run: Run) -> None:

@@ -313,6 +313,7 @@ ROWS = (
     Row("api/v2/", Open.EVERYBODY, GET=404, is_exempt=True),
     Row("api/v2/openapi.json", Open.EVERYBODY, GET=200, is_exempt=True),
     Row("api/v2/accounts/", Open.SIGNED_IN, GET=200, is_exempt=True),
+    Row("api/v2/accounts/<int:account_id>/", Open.MEMBERS, GET=200, is_exempt=True),
     Row("api/v2/whoami/", Open.SIGNED_IN, GET=200, is_exempt=True),
     Row("api/v2/<path:rest>", Open.SIGNED_IN, GET=404, is_exempt=True),
     Row(f"{V2}/notifications/", Action.UNSUBSCRIBE_SELF, GET=200, is_exempt=True),
@@ -450,7 +451,11 @@ def set_stage(shop: Acme) -> Stage:
     )
     RunKey.objects.create(account=shop.account, key=RUN_KEY, run=run)
     Step.objects.create(run=run, index=1)
-    keep(Place(run.pk, 1, "manifest.json"), b"{}", now=now)
+    done = Run.objects.create(
+        account=shop.account, job=shop.job, state="finished", outcome="succeeded", started_at=now - timedelta(hours=1), received_at=now
+    )
+    for left in (run, done):
+        keep(Place(left.pk, 1, "manifest.json"), b"{}", now=now)
     delivery = Delivery.objects.create(
         account=shop.account, destination=external, run=run, purpose="run", state="sent", created_at=now, due_at=now
     )

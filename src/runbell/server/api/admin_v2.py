@@ -32,6 +32,11 @@ def accounts(request: HttpRequest) -> JsonResponse:
     return listed([shapes.account(actor_of(request))], 1, Window())
 
 
+@route(router, "GET", ACCOUNT, summary="The account of this token, by its id")
+def account(request: HttpRequest, account_id: int) -> JsonResponse:
+    return answer(shapes.account(account_actor(request, account_id)))
+
+
 @route(router, "GET", "/whoami", summary="The member this token acts as", refuses={401})
 def whoami(request: HttpRequest) -> JsonResponse:
     return answer(shapes.me(actor_of(request)))

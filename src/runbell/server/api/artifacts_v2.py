@@ -33,7 +33,7 @@ def read_artifact(request: HttpRequest, account_id: int, key: int, name: str) ->
     return _file(request, artifacts.artifact_of(account_actor(request, account_id), key, name, _step(request)))
 
 
-@route(router, "GET", OF_JOB, summary="Download an artifact of the newest run that left it", says=None)
+@route(router, "GET", OF_JOB, summary="Download an artifact of the newest run that succeeded", says=None)
 def read_artifact_of_job(request: HttpRequest, account_id: int, key: int, name: str) -> HttpResponse:
     return _file(request, artifacts.artifact_of_job(account_actor(request, account_id), key, name))
 

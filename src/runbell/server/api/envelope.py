@@ -90,10 +90,10 @@ def _forbidden(error: NotAllowed) -> str:
 
 
 class Query:
-    """The query string; an empty parameter counts as absent, a list is `1,2` or `[1, 2]`."""
+    """The query string; an empty parameter counts as absent, a list is `1,2` or `[1, 2]`, or the parameter comes several times."""
 
     def __init__(self, request: HttpRequest) -> None:
-        self._values = {name: text for name, value in request.GET.items() if (text := str(value).strip())}
+        self._values = {name: text for name, values in request.GET.lists() if (text := ",".join(filter(None, map(str.strip, values))))}
 
     def window(self) -> Window:
         values = {"limit": "100", "offset": "0", "order_by": "id", **self._values}

@@ -12,6 +12,7 @@ from runbell.core.because import Because
 from runbell.core.fields import BadField
 from runbell.core.kept import KEPT, cleaned
 from runbell.core.permissions import Action
+from runbell.core.runs import Outcome
 from runbell.server.db.models import Artifact, ArtifactPart, Run, RunKey, Step
 from runbell.server.services.access import Actor, NotThere, in_project, job_for, run_for
 
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 PART = 32 * 1024
+GOOD = (Outcome.SUCCEEDED, Outcome.WARNED)
 _WORDS = {"artifact_not_text": "is not UTF-8 text", "artifact_not_json": "is not whole JSON"}
 
 
@@ -109,9 +111,9 @@ def artifact_of(actor: Actor, run_id: int, name: str, step: int | None = None) -
 
 
 def artifact_of_job(actor: Actor, job_id: int, name: str) -> Kept:
-    """Of the newest run of the job that left it. Raises `NotThere`, `NotAllowed`."""
+    """Of the newest run of the job that succeeded, with or without warnings, and left it. Raises `NotThere`, `NotAllowed`."""
     job = job_for(actor, job_id, Action.SEE_JOBS)
-    found = Artifact.objects.filter(run__job=job, run__merged_into=None, name=name)
+    found = Artifact.objects.filter(run__job=job, run__merged_into=None, run__outcome__in=GOOD, name=name)
     return _kept(found.order_by("-run", "-step").first())
 
 
