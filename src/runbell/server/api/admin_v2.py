@@ -32,7 +32,7 @@ def accounts(request: HttpRequest) -> JsonResponse:
     return listed([shapes.account(actor_of(request))], 1, Window())
 
 
-@route(router, "GET", ACCOUNT, summary="The account of this token, by its id")
+@route(router, "GET", ACCOUNT, summary="The account of this token, by its id", refuses={401, 404})
 def account(request: HttpRequest, account_id: int) -> JsonResponse:
     return answer(shapes.account(account_actor(request, account_id)))
 
