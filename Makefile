@@ -53,7 +53,7 @@ COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=
 
 test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
-	$(RUN)/pytest -n 2 --durations=20 tests --ignore=tests/browser $(ELSEWHERE:%=--ignore=%) $(COVERED:%=--ignore=%)
+	$(RUN)/pytest -n 2 --durations=20 -m "not long" tests --ignore=tests/browser $(ELSEWHERE:%=--ignore=%) $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
 
@@ -76,10 +76,13 @@ test-pg: setup postgres ## The database tests on a PostgreSQL of their own.
 e2e: setup .venv-dbt/.ready postgres ## Tests with real processes.
 	$(RUN)/pytest -n 2 tests/e2e
 
-FAULT_TESTS := tests/e2e/test_kill.py
+FAULT_TESTS := $(addprefix tests/e2e/test_,kill.py providers.py outages.py full_disk.py)
+CLOCK_TESTS := tests/server/test_clock.py
 
-faults: setup postgres ## The fault suite in full, on both databases: 50 kills on each, and what it came to in the last line.
-	RUNBELL_TEST_KILL_ROUNDS=50 $(RUN)/pytest -n 0 $(FAULT_TESTS)
+faults: setup postgres ## The fault suite in full, on both databases: 50 kills on each, 10,000 runs at once; what it came to in the last line.
+	$(RUN)/pytest -n 0 $(CLOCK_TESTS)
+	$(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 0 $(CLOCK_TESTS)
+	RUNBELL_TEST_KILL_ROUNDS=50 RUNBELL_TEST_BURST=10000 RUNBELL_TEST_OUTAGES=10 $(RUN)/pytest -n 0 $(FAULT_TESTS)
 
 fuzz: setup postgres ## Every operation of the API with hundreds of made-up requests, on both databases.
 	RUNBELL_TEST_FUZZ_EXAMPLES=100 $(RUN)/pytest -n 2 tests/server/test_api_fuzz.py

@@ -28,8 +28,15 @@ def postgres() -> Iterator[Cluster]:
 NUMBERS = count()
 
 
+LONG = pytest.mark.long  # for a parameter or a test that `make test` leaves to `make faults`
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> Database:
+    return database_of(request)
+
+
+def database_of(request: pytest.FixtureRequest) -> Database:
     return Database({}) if request.param == "sqlite" else fresh(request.getfixturevalue("postgres"))
 
 

@@ -45,7 +45,10 @@ def failed(key: str) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """`start` and `kill` as often as wanted; the home, the address and the token stay. `env` is added to what `serve` sees."""
+    """`start` and `kill` as often as wanted; the home, the address and the token stay. `env` is added to what `serve` sees.
+
+    `wrap` goes before the command.
+    """
 
     home: Path
     env: dict[str, str]
@@ -53,6 +56,7 @@ class Server:
     account: int = 0
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    wrap: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -69,7 +73,7 @@ class Server:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            process = subprocess.Popen([RUNBELL, "serve"], env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen([*self.wrap, RUNBELL, "serve"], env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.process = process
         wait_until(lambda: process.poll() is not None or (self.answers() and self.worker()), "an answer of serve")
         assert process.poll() is None, f"serve ended with {process.returncode}:\n{self.log.read_text()[-4000:]}"
@@ -133,12 +137,15 @@ class Server:
         return None
 
     def number(self, sql: str) -> int:
-        """One number out of the database, read beside the server."""
+        return int(self.rows(sql)[0][0])
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Out of the database, read beside the server."""
         if url := self.env.get("RUNBELL_DATABASE_URL"):
             with psycopg.connect(url) as database:
-                return int(database.execute(sql.encode()).fetchall()[0][0])
+                return database.execute(sql.encode()).fetchall()
         with closing(sqlite3.connect(f"file:{self.home / 'runbell.sqlite3'}?mode=ro", uri=True)) as lite:
-            return int(lite.execute(sql).fetchone()[0])
+            return lite.execute(sql).fetchall()
 
     def sending(self) -> int:
         """Claims in flight. One of an earlier worker, given up at the start of the next, is `sending` too, but its lease is over."""

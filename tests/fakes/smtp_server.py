@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.header import decode_header, make_header
@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 SILENCE = "silence"  # says nothing until the client gives up
 DROP = "drop"  # closes the connection without a word
+HOLD = "hold"  # answers as ever, but not before it is told `usually`
 
 POINTS = ("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "message", "rset", "quit")
 USUAL = {
@@ -83,6 +84,7 @@ class SmtpServer:
     ) -> None:
         self.mails: list[Mail] = []
         self.commands: list[str] = []
+        self.said: Counter[str] = Counter()  # what it was told to answer
         self.sessions = 0
         self._tls, self._is_implicit_tls, self._credentials = tls, is_implicit_tls, credentials
         self._record = record.open("a") if record else None
@@ -92,6 +94,7 @@ class SmtpServer:
         self._refused: dict[str, str] = {}
         self._news = threading.Condition()
         self._open: set[socket.socket] = set()
+        self._has_ended = False
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._threads: list[threading.Thread] = []
@@ -116,6 +119,11 @@ class SmtpServer:
         assert point in POINTS
         self._always[point] = reply
 
+    def usually(self, point: str) -> None:
+        with self._news:
+            del self._always[point]
+            self._news.notify_all()
+
     def refuse(self, address: str, reply: str) -> None:
         self._refused[address] = reply
 
@@ -130,6 +138,9 @@ class SmtpServer:
 
     def stop(self) -> None:
         """Nobody is answered any more, and every open connection ends."""
+        with self._news:
+            self._has_ended = True
+            self._news.notify_all()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -184,7 +195,14 @@ class SmtpServer:
 
     def _answer(self, session: Session, point: str, usual: str = "") -> int:
         """Says what is due at a point, and returns its code."""
-        reply = self._next[point].popleft() if self._next[point] else self._always.get(point) or usual or USUAL[point]
+        told = self._next[point].popleft() if self._next[point] else self._always.get(point)
+        if told:
+            self.said[told] += 1
+        if told == HOLD:
+            with self._news:
+                self._news.wait_for(lambda: self._always.get(point) != HOLD or self._has_ended)
+            told = None
+        reply = told or usual or USUAL[point]
         if reply == DROP:
             raise Gone
         if reply == SILENCE:
@@ -194,7 +212,7 @@ class SmtpServer:
         session.connection.sendall(reply.encode() + b"\r\n")
         if reply.startswith("421"):
             raise Gone
-        return int(reply[:3])
+        return int(reply[:3]) if reply[:3].isdigit() else 0
 
     def _one_command(self, session: Session) -> None:
         line = self._line(session).decode("utf-8", "replace").rstrip("\r\n")

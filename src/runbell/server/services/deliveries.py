@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from runbell.channels.base import Connection as Connection
 from runbell.channels.registry import channel
@@ -16,11 +17,12 @@ from runbell.core.deliveries import PENDING, DeliveryState, Ends, NextStep, Retr
 from runbell.server.db import outbox
 from runbell.server.db.bell import Bell as Bell
 from runbell.server.db.bell import open_bell as open_bell
+from runbell.server.db.models import Delivery
 from runbell.server.db.models.deliveries import LOST, Purpose
 from runbell.server.services.bounces import Ending, judge
 from runbell.server.services.digests import fold
 from runbell.server.services.mailbox import MailboxConnection
-from runbell.server.services.pacing import hold, let_go, take_turns
+from runbell.server.services.pacing import hold, hold_back, let_go, take_turns
 from runbell.server.services.parcels import Parcel, load_parcels, transport
 from runbell.server.services.withdrawals import withdraw as withdraw
 
@@ -166,6 +168,15 @@ def renew(parcels: Sequence[Parcel], *, lease_until: datetime) -> set[tuple[int,
     ours = [parcel for parcel in parcels if (parcel.id, parcel.claim) in renewed]
     hold(ours, lease_until=lease_until)
     return renewed
+
+
+@transaction.atomic
+def set_back(back: timedelta, *, now: datetime, lease: timedelta) -> None:
+    """The clock was ahead by so much: what it dated comes when it should have come. No lease of a right clock is longer than `lease`."""
+    ahead = Delivery.objects.filter(state__in=PENDING, due_at__gt=now)
+    ahead.exclude(state=DeliveryState.SENDING).update(due_at=F("due_at") - back)
+    ahead.filter(state=DeliveryState.SENDING, due_at__gt=now + lease).update(due_at=now + lease)
+    hold_back(back, now=now, lease=lease)
 
 
 def release_all(*, now: datetime) -> None:

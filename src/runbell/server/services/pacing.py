@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import F
 
 from runbell.channels.registry import channel
 from runbell.core.deliveries import Retry, Verdict
@@ -76,3 +77,9 @@ def hold(parcels: Iterable[Parcel], *, lease_until: datetime) -> None:
     paced = {parcel.destination_id for parcel in parcels if parcel.destination_id and pace_of(parcel)}
     if paced:
         Destination.objects.filter(pk__in=paced).update(held_until=lease_until)
+
+
+def hold_back(back: timedelta, *, now: datetime, lease: timedelta) -> None:
+    """With a clock that is set back."""
+    Destination.objects.filter(next_at__gt=now).update(next_at=F("next_at") - back)
+    Destination.objects.filter(held_until__gt=now + lease).update(held_until=now + lease)

@@ -86,6 +86,10 @@ class Lane:
         self.paused_until = now + max(pause, verdict.after or timedelta())
         log.warning("lane.paused", lane=self.name, because=verdict.because.code, until=self.paused_until.isoformat())
 
+    def set_back(self, back: timedelta) -> None:
+        """With the clock."""
+        self.paused_until = self.paused_until and self.paused_until - back
+
     def close(self) -> None:
         """Ends when what is being sent is sent; the rest comes back untried."""
         self._is_closed.set()

@@ -35,6 +35,7 @@ from runbell.server.worker.lock import held
 LEASE, SHORTEST_LEASE = timedelta(seconds=30), timedelta(seconds=2)
 LONGEST_WAIT = timedelta(seconds=30)  # started runs do not ring; this is how late their loss may be seen
 REST = timedelta(seconds=1)  # after trouble with the database
+SLACK = timedelta(seconds=1)  # so much a clock is set back without a word
 BREATH = timedelta(milliseconds=20)  # when something is due and another worker holds it
 TOGETHER = timedelta(milliseconds=100)
 GRACE = timedelta(seconds=12)  # for what is being sent when asked to stop; `serve` waits for 15
@@ -98,7 +99,7 @@ class Worker:
         self._leases: dict[Claim, datetime] = {}  # until when each is ours alone
         self._reported: SimpleQueue[Result] = SimpleQueue()
         self._unsettled: list[Result] = []
-        self._renew_at = clock()
+        self._renew_at = self._looked_at = clock()
         self._turn_by = 0.0  # monotonic; what is reported later than this calls at once
         self._stop_by: datetime | None = None
         self._is_asked_to_stop = False
@@ -130,13 +131,14 @@ class Worker:
         if self._is_fresh and connection.vendor == "sqlite":
             deliveries.release_all(now=now)
         self._is_fresh = False
+        self._heed_clock(now)
         self._collect(now)
+        self._renew(now)  # first: what this worker still sends it must not claim anew, however late it comes
         turn = self._turn(now)
         self._hand_out(turn.parcels)
         if turn.lost_at and turn.lost_at <= now and not self._stop_by:
             lose_runs(now=now)
             return
-        self._renew(now)
         self._wait(self._wake_at(turn, now) - self._clock())
 
     def _heed_stop(self) -> None:
@@ -144,6 +146,19 @@ class Worker:
             self._stop_by = self._clock() + GRACE
             for lane in self._lanes.values():
                 lane.close()
+
+    def _heed_clock(self, now: datetime) -> None:
+        """A clock that was ahead and is set back: what it had dated would wait until it is there again."""
+        back = self._looked_at - now
+        if back > SLACK:
+            log.warning("clock.back", seconds=back.total_seconds())
+            deliveries.set_back(back, now=now, lease=self._lease)
+            for lane in self._lanes.values():
+                lane.set_back(back)
+            self._leases = {claim: until - back for claim, until in self._leases.items()}
+            self._renew_at = now
+            self._stop_by = self._stop_by and self._stop_by - back
+        self._looked_at = now
 
     def _collect(self, now: datetime) -> None:
         with suppress(Empty):
