@@ -27,6 +27,8 @@ HAS_NAMESPACES = bool(shutil.which("unshare")) and subprocess.run([*NAMESPACE, "
 REFUSALS = 5
 REPORT = "runbell run --project shop --environment Production --job nightly -- sh -c 'exit 3'"
 
+UNCOMPILED = {"PYTHONDONTWRITEBYTECODE": "1"}  # Python would leave halves of compiled modules behind
+
 Fill = Callable[[bool], None]  # or make room again
 Kind = Callable[[Server], AbstractContextManager[Fill]]
 
@@ -56,6 +58,7 @@ def short_files(server: Server) -> Iterator[Fill]:
     """The log cannot be written either."""
     with server.log.open("a") as log:
         log.write("\n" * 8192)
+    server.env |= UNCOMPILED
     server.start()
 
     def fill(is_full: bool) -> None:
@@ -126,7 +129,7 @@ def command(server: Server, folder: Path, line: str) -> "subprocess.CompletedPro
 
 
 def spooling(folder: Path) -> dict[str, str]:
-    return BARE | {"RUNBELL_SPOOL_DIR": str(folder / "spool"), "PATH": f"{Path(RUNBELL).parent}:{BARE['PATH']}"}
+    return BARE | UNCOMPILED | {"RUNBELL_SPOOL_DIR": str(folder / "spool"), "PATH": f"{Path(RUNBELL).parent}:{BARE['PATH']}"}
 
 
 NO_ROOM = {
