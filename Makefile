@@ -108,7 +108,7 @@ locale: setup ## Bring the message catalogues up to what the sources say, and co
 	$(RUN)/python tools/catalogues.py update
 	$(RUN)/python tools/catalogues.py compile
 
-docs: setup .venv-dbt/.ready $(CHROMIUM) ## Write what is generated: the table of permissions, and the README's pictures from the demo.
+docs: setup .venv-dbt/.ready $(CHROMIUM) ## Write what is generated: the table of permissions, and the pictures of the README and of Slack from the demo.
 	$(RUN)/python -m tools.permissions
 	$(RUN)/python -m tools.screenshots
 

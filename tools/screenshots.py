@@ -1,4 +1,4 @@
-"""Takes the README's pictures from the demo: its four real dbt jobs, with a month of history before them.
+"""Takes the pictures of the README and of docs/howto/slack.md from the demo: four real dbt jobs, with a month of history before them.
 
 .venv/bin/python -m tools.screenshots [--browser /usr/bin/chromium] [--out docs/images] [--all DIRECTORY]
 
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools.history import at_the_latest, reports
 from tools.png import shrink
+from tools.slack_pictures import JOB, slack_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
@@ -80,6 +81,12 @@ def pictures(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
     yield "mailbox", page.screenshot()
 
 
+def in_slack(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
+    job = next(job for job in JOBS if job.name == JOB)
+    assert shop.slack
+    yield from slack_pictures(page, f"{shop.url}/a/{shop.account}", shop.slack.url, lambda: shop.run(job, job.steps, job.exit_codes))
+
+
 PLACES = (
     *("", "jobs/1", "runs/1", "deliveries", "mailbox"),
     *(f"settings/notifications/{name}" for name in ("email", "email?edit=1", "mine", "copy", "preview")),
@@ -116,13 +123,13 @@ def main() -> None:
     parser.add_argument("--all", type=Path, metavar="DIRECTORY")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    with demo(is_once=True) as shop:
+    with demo(is_once=True, has_slack=True) as shop:
         play(shop)
         people(shop)
         with sync_playwright() as playwright:  # not before: it leaves an event loop in which Django refuses its database
             browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
             page = signed_in(browser, shop)
-            for name, png in pictures(page, shop):
+            for name, png in (*pictures(page, shop), *in_slack(page, shop)):
                 (options.out / f"{name}.png").write_bytes(shrink(png))
             if options.all:
                 options.all.mkdir(parents=True, exist_ok=True)

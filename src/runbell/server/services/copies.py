@@ -1,7 +1,8 @@
-"""Settings copied: from one address to others, or from one environment to another by equal job names. Planned, done, undone.
+"""Settings copied: from one address or Slack channel to others, or from one environment to another by equal job names. Planned and done.
 
 A plan says exactly what changes. Doing it recomputes the plan and refuses when it is no longer the one that was shown. Each copy is one
-transaction with one revision and one audit entry per destination, and can be undone for 24 hours where nobody has saved since.
+transaction with one revision and one audit entry per destination. A Slack channel that another admin owns is taken over, as by a save.
+copy_undo.py takes it all back.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -21,15 +22,15 @@ from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Environment, Job, Rule, SettingsCopy, State
 from runbell.server.db.rules import add_rules, remove_rules
 from runbell.server.services import audit
-from runbell.server.services.access import Actor, NotThere, environment_for
-from runbell.server.services.addresses import Directory, EmailTarget, directory, locked
-from runbell.server.services.decisions import address_of
+from runbell.server.services.access import Actor, environment_for
+from runbell.server.services.addresses import directory
 from runbell.server.services.destinations import raise_revision
 from runbell.server.services.jobs import hold_account
 from runbell.server.services.rules import choices_json, live_rules
+from runbell.server.services.slack_copies import slack_directory
+from runbell.server.services.slack_targets import NoLink, OwnerChanged
+from runbell.server.services.targets import Target
 
-UNDO_FOR = timedelta(hours=24)
-RECENT = 20
 Choice = tuple[int | None, int | None, str]  # job, environment, outcome
 
 
@@ -42,6 +43,7 @@ class Wish:
     """`source` is an address' key, or empty: then from `environment` to `to_environment`, of each address to itself.
 
     `environment` with a source: only what is set there. `to` empty with `everybody`: all addresses of the account.
+    `is_slack`: the source is a Slack channel, and so are all others.
     """
 
     source: str = ""
@@ -50,13 +52,14 @@ class Wish:
     to: tuple[str, ...] = ()
     everybody: bool = False
     replaces: bool = False
+    is_slack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """What changes for one address. Rules that are there already, and in adding those that are more, stay."""
 
-    target: EmailTarget
+    target: Target
     add: frozenset[Choice]
     remove: frozenset[Choice]
 
@@ -72,37 +75,17 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        parts = [[line.target.key, line.target.revision, _listed(line.add), _listed(line.remove)] for line in self.lines]
+        parts = [[line.target.key, line.target.revision, _owner(line), listed(line.add), listed(line.remove)] for line in self.lines]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class RecentCopy:
-    id: int
-    by: str
-    at: datetime
-    until: datetime
-    addresses: int
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """`refused`: addresses whose settings were saved since, which stay as they are."""
-
-    restored: int
-    refused: tuple[str, ...]
 
 
 def plan_copy(actor: Actor, wish: Wish) -> Plan:
     """Changes nothing. Raises `NotAllowed`, `NotThere`, `BadField`."""
     actor.require(Action.SET_ANY_NOTIFICATIONS)
-    book = directory(actor)
-    targets = _targets(book, wish)
+    source, targets = _slack_ends(actor, wish) if wish.is_slack else _ends(actor, wish)
     if not targets:
         raise BadField("to", "must name at least one address")
-    if wish.source:
-        return _from_address(actor, book.find(wish.source), targets, wish)
-    return _from_environment(actor, targets, wish)
+    return _from_address(actor, source, targets, wish) if source else _from_environment(actor, targets, wish)
 
 
 @transaction.atomic
@@ -114,52 +97,33 @@ def copy_settings(actor: Actor, wish: Wish, *, expect: str, now: datetime) -> Se
     plan = plan_copy(actor, wish)
     if plan.fingerprint != expect or not plan.lines:
         raise PlanChanged
-    before = dict(_change(line, actor, now) for line in plan.lines)
+    try:
+        before = dict(_change(line, actor, now) for line in plan.lines)
+    except (NoLink, OwnerChanged):
+        raise PlanChanged from None
     return SettingsCopy.objects.create(account=actor.member.account, member=actor.member, at=now, before=before)
 
 
-def recent_copies(actor: Actor, *, now: datetime) -> list[RecentCopy]:
-    """Those that can be undone, the newest first."""
-    actor.require(Action.SET_ANY_NOTIFICATIONS)
-    rows = SettingsCopy.objects.filter(account=actor.account_id, undone_at=None, at__gt=now - UNDO_FOR).select_related("member__user")
-    return [
-        RecentCopy(
-            row.pk, (row.member.user.name or row.member.user.email) if row.member else "", row.at, row.at + UNDO_FOR, len(row.before)
-        )
-        for row in rows.order_by("-pk")[:RECENT]
-    ]
-
-
-@transaction.atomic
-def undo_copy(actor: Actor, copy_id: int, *, now: datetime) -> Undone:
-    """Raises `NotThere` for one that is older, undone or somebody else's. Nothing at all is changed when every address is refused."""
-    row = SettingsCopy.objects.select_for_update(of=("self",)).filter(account=actor.account_id, pk=copy_id).first()
-    if row is None:
-        raise NotThere
-    actor.require(Action.SET_ANY_NOTIFICATIONS)
-    if row.undone_at or row.at <= now - UNDO_FOR:
-        raise NotThere
-    found = Destination.objects.select_for_update(of=("self",)).select_related("member__user").filter(pk__in=list(row.before))
-    restored, refused = 0, []
-    for destination in found.order_by("pk"):
-        change = row.before[str(destination.pk)]
-        if destination.state != State.ACTIVE or destination.revision != change["revision"]:
-            refused.append(address_of(destination))
-            continue
-        _restore(destination, change, actor, now)
-        restored += 1
-    if restored:
-        SettingsCopy.objects.filter(pk=row.pk).update(undone_at=now)
-    return Undone(restored, tuple(refused))
-
-
-def _targets(book: Directory, wish: Wish) -> list[EmailTarget]:
+def _ends(actor: Actor, wish: Wish) -> tuple[Target | None, list[Target]]:
+    book = directory(actor)
     if wish.everybody:
-        return [entry.target for entry in (*book.members, *book.externals) if entry.target.key != wish.source]
-    return [book.find(key) for key in dict.fromkeys(wish.to) if key != wish.source]
+        targets = [entry.target for entry in (*book.members, *book.externals) if entry.target.key != wish.source]
+    else:
+        targets = [book.find(key) for key in dict.fromkeys(wish.to) if key != wish.source]
+    return book.find(wish.source) if wish.source else None, [*targets]
 
 
-def _from_address(actor: Actor, source: EmailTarget, targets: list[EmailTarget], wish: Wish) -> Plan:
+def _slack_ends(actor: Actor, wish: Wish) -> tuple[Target, list[Target]]:
+    """All: those that the actor may set."""
+    book = slack_directory(actor)
+    if wish.everybody:
+        targets = [target for target in book.all_writable if target.key != wish.source]
+    else:
+        targets = [book.writable(key) for key in dict.fromkeys(wish.to) if key != wish.source]
+    return book.find(wish.source).target, [*targets]
+
+
+def _from_address(actor: Actor, source: Target, targets: list[Target], wish: Wish) -> Plan:
     scope = Q()
     if wish.environment is not None:
         environment = environment_for(actor, wish.environment, Action.SEE_JOBS)
@@ -169,7 +133,7 @@ def _from_address(actor: Actor, source: EmailTarget, targets: list[EmailTarget],
     return _plan([_line(target, chosen[target.key], wanted, wish.replaces) for target in targets], ())
 
 
-def _from_environment(actor: Actor, targets: list[EmailTarget], wish: Wish) -> Plan:
+def _from_environment(actor: Actor, targets: list[Target], wish: Wish) -> Plan:
     source = environment_for(actor, wish.environment or 0, Action.SEE_JOBS)
     target = environment_for(actor, wish.to_environment or 0, Action.SEE_JOBS)
     if source.pk == target.pk:
@@ -194,7 +158,7 @@ def _carried(rules: Collection[Choice], alike: Mapping[int, int], environment: i
     return frozenset(jobs | {(None, environment, outcome) for job, _, outcome in rules if job is None})
 
 
-def _chosen(targets: Iterable[EmailTarget], scope: Q) -> dict[str, frozenset[Choice]]:
+def _chosen(targets: Iterable[Target], scope: Q) -> dict[str, frozenset[Choice]]:
     """What each address has within `scope`, by its key; one query."""
     keys = {target.destination.pk: target.key for target in targets if target.destination}
     found: dict[str, set[Choice]] = defaultdict(set)
@@ -204,7 +168,7 @@ def _chosen(targets: Iterable[EmailTarget], scope: Q) -> dict[str, frozenset[Cho
     return {target.key: frozenset(found[target.key]) for target in targets}
 
 
-def _line(target: EmailTarget, has: frozenset[Choice], wanted: frozenset[Choice], replaces: bool) -> Line:
+def _line(target: Target, has: frozenset[Choice], wanted: frozenset[Choice], replaces: bool) -> Line:
     return Line(target, wanted - has, has - wanted if replaces else frozenset())
 
 
@@ -221,37 +185,26 @@ def _names(lines: Iterable[Line]) -> dict[tuple[str, int], str]:
     return named | {("environment", pk): name for pk, name in environments.values_list("pk", "name")}
 
 
+def _owner(line: Line) -> int | None:
+    return line.target.destination.link_id if line.target.destination else None
+
+
 def _change(line: Line, actor: Actor, now: datetime) -> tuple[int, dict[str, Any]]:
-    """The destination's id, and what an undo has to know."""
-    destination = locked(line.target, actor=actor, now=now)
+    """The destination's id, and what an undo has to know. `link`: of the owner of a Slack channel, before."""
+    held, owner = line.target.hold(actor=actor, now=now), _owner(line)
+    destination = held.destination
     if line.target.destination is None and destination.rules.exists():
         raise PlanChanged  # made and saved while we looked
-    removed = _remove(destination, line.remove)
+    removed = remove(destination, line.remove)
     raise_revision(destination, now)
     add_rules(destination.pk, line.add, set_by=actor.member.pk, set_at=now)
-    _record(line.target.address, "notifications.copy", actor, now, before=line.remove, after=line.add)
-    return destination.pk, {"revision": destination.revision, "rules": removed, "added": _listed(line.add)}
+    before, after = {**held.before, **facts(line.remove)}, {**held.after, **facts(line.add)}
+    record(line.target.subject, "notifications.copy", actor, now, before=before, after=after)
+    kept = {"revision": destination.revision, "rules": removed, "added": listed(line.add), "kind": destination.kind, "link": owner}
+    return destination.pk, kept
 
 
-def _restore(destination: Destination, change: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    """Jobs that were merged away since have no rules any more."""
-    added = {_choice(row) for row in change["added"]}
-    _remove(destination, added)
-    raise_revision(destination, now)
-    rows = _still_there(change["rules"])
-    for member in {row[3] for row in rows}:
-        add_rules(destination.pk, (_choice(row) for row in rows if row[3] == member), set_by=member, set_at=now)
-    _record(address_of(destination), "notifications.copy_undo", actor, now, before=added, after={_choice(row) for row in rows})
-
-
-def _still_there(rows: list[list[Any]]) -> list[list[Any]]:
-    merged = {"state": State.DELETED, "deleted_at": None}
-    jobs = set(Job.objects.filter(pk__in={row[0] for row in rows if row[0]}, **merged).values_list("pk", flat=True))
-    environments = set(Environment.objects.filter(pk__in={row[1] for row in rows if row[1]}, **merged).values_list("pk", flat=True))
-    return [row for row in rows if row[0] not in jobs and row[1] not in environments]
-
-
-def _remove(destination: Destination, choices: Collection[Choice]) -> list[list[Any]]:
+def remove(destination: Destination, choices: Collection[Choice]) -> list[list[Any]]:
     """What was removed, with who had set it."""
     if not choices:
         return []
@@ -261,23 +214,15 @@ def _remove(destination: Destination, choices: Collection[Choice]) -> list[list[
     return [list(row[1:]) for row in gone]
 
 
-def _choice(row: list[Any]) -> Choice:
-    return row[0], row[1], row[2]
-
-
-def _listed(choices: Iterable[Choice]) -> list[list[Any]]:
+def listed(choices: Iterable[Choice]) -> list[list[Any]]:
     return sorted((list(choice) for choice in choices), key=lambda row: (row[0] or 0, row[1] or 0, row[2]))
 
 
-def _record(
-    address: str, action: audit.Action, actor: Actor, now: datetime, *, before: Collection[Choice], after: Collection[Choice]
-) -> None:
-    audit.record(
-        account=actor.member.account, actor=actor, action=action, subject=address, now=now, before=_facts(before), after=_facts(after)
-    )
+def record(subject: str, action: audit.Action, actor: Actor, now: datetime, *, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    audit.record(account=actor.member.account, actor=actor, action=action, subject=subject, now=now, before=before, after=after)
 
 
-def _facts(choices: Collection[Choice]) -> dict[str, Any]:
+def facts(choices: Collection[Choice]) -> dict[str, Any]:
     """Under the names of the API, without the empty ones."""
     jobs: dict[Outcome, list[int]] = defaultdict(list)
     environments: dict[Outcome, list[int]] = defaultdict(list)
