@@ -172,7 +172,7 @@ class TestSearching:
             "Acme HQ": [("data-platform", "", False), ("marketing-data", "1,200 members", False), ("data-old", "archived", True)],
             "Acme Logistics": [("data-feeds", "1 member", False)],
         }
-        assert found["count"] == "6 of 6 public Slack channels"
+        assert found["count"] == "5 of 6 public Slack channels"
 
     def test_another_account_is_not_searched(self, shop: Acme) -> None:
         other = acme("Other", "other.test")

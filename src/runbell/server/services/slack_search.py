@@ -39,7 +39,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`total` counts all public Slack channels. `paste`: the text is an ID or a link that Slack can be asked about."""
+    """`total` counts all public Slack channels that can be chosen, and those that are configured. `paste`: the text is an ID or a link that Slack can be asked about."""
 
     configured: tuple[Configured, ...]
     webhooks: tuple[Configured, ...]
@@ -50,7 +50,7 @@ class Found:
 
     @property
     def shown(self) -> int:
-        return len(self.configured) + len(self.known)  # a webhook is none
+        return len(self.configured) + sum(not one.unusable for one in self.known)  # a webhook is none
 
 
 def search(actor: Actor, text: str, *, now: datetime) -> Found:
@@ -69,7 +69,7 @@ def search(actor: Actor, text: str, *, now: datetime) -> Found:
         configured=tuple(line for line in lines if line.key in is_fitting),
         webhooks=tuple(line for line in shelf.webhooks if asked in line.name.lower()),
         known=tuple(found),
-        total=public.filter(is_archived=False).count(),
+        total=public.filter(is_archived=False).exclude(channel_id__in=[key.partition(":")[2] for key in taken]).count() + len(taken),
         listing=_listing(workspaces, now),
         paste=pasted if pasted and not (found or is_fitting) else "",
     )
