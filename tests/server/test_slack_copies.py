@@ -12,7 +12,8 @@ from runbell.core.runs import Outcome
 from runbell.server.db.models import AuditEntry, Delivery, Destination, Member, Rule, SettingsCopy, SlackLink
 from runbell.server.services.access import Actor
 from runbell.server.services.copies import Wish, plan_copy
-from runbell.server.services.destinations import Change, save_setting
+from runbell.server.services.destinations import save_setting
+from runbell.server.services.setting_changes import Change
 from runbell.server.services.slack_webhooks import add_webhook
 from tests.server.people import NOW, Acme, acme
 from tests.server.slack_shop import HOOK, channel, configured, link, second_admin, workspace
@@ -36,11 +37,11 @@ class Channels:
         self.theirs = configured(channel(self.team, "theirs", "C0000003"), self.chen_link)
         shop.rule(self.theirs, Outcome.CANCELLED)
 
-    def do(self, *to: Destination | str, client: Client | None = None, **fields: Any) -> tuple[Any, Any]:
+    def do(self, *to: Destination | str, client: Client | None = None, source: Destination | None = None, **fields: Any) -> tuple[Any, Any]:
         """The preview, and the answer to its own button."""
         client = client or sign_in(self.shop)
         keys = [to_key(one) if isinstance(one, Destination) else one for one in to]
-        form = {"what": "slack", "from": to_key(self.alerts), "to": keys, "mode": "add", **fields}
+        form = {"what": "slack", "from": to_key(source or self.alerts), "to": keys, "mode": "add", **fields}
         preview = client.post(path(self.shop), form | {"step": "preview"})
         found = re.search(r'name="expect" value="(\w+)"', preview.content.decode())
         return preview, client.post(path(self.shop), form | {"step": "copy", "expect": found[1] if found else ""})
@@ -87,7 +88,7 @@ def test_anothers_is_taken_over_said_before_and_told(shop: Acme, slack: Channels
     slack.theirs.refresh_from_db()
     assert slack.theirs.link == slack.ada_link
     assert hears(slack.theirs) == {"failed", "warned", "cancelled"}
-    assert Delivery.objects.get(purpose="notice").destination.member == slack.chen
+    assert Delivery.objects.values_list("destination__member", flat=True).get(purpose="notice") == slack.chen.pk
     entry = AuditEntry.objects.get(action="notifications.copy")
     assert (entry.before, entry.after["owner"]) == ({"owner": "Chen Wei"}, "ada@acme.test")
 
@@ -175,7 +176,7 @@ def test_others_may_not_and_strangers_find_nothing(shop: Acme, slack: Channels) 
     theirs = configured(channel(workspace(other, "T0000002"), "x", "C0000009"), None)
     for to in (theirs, "", "w0", "m1", "T0000001:C0000009"):
         assert slack.do(to)[0].status_code == 404
-    assert slack.do(slack.mine, **{"from": to_key(theirs)})[0].status_code == 404
+    assert slack.do(slack.mine, source=theirs)[0].status_code == 404
     assert not SettingsCopy.objects.exists()
 
 
