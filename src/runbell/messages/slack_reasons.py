@@ -191,6 +191,7 @@ SLACK_SENTENCES: dict[str, Callable[[Words, Mapping[str, Any]], str]] = {
     **{f"slack_{word}": _always(template) for template, group in _GROUPS.items() for word in group},
     **{f"slack_{word}": _our_mistake(word) for word in _OUR_MISTAKES},
     "slack_unlinked": _unlinked,
+    "slack_waiting": _always(say("It waits until an admin links its Slack workspace under Account settings › Integrations.")),
     "slack_not_owner": _not_owner,
     "slack_no_admin": _no_admin,
     "slack_owner_needed": _owner_needed,

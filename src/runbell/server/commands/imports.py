@@ -7,16 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runbell.core.dbt_settings import Left, Way
 from runbell.core.fields import BadField
 from runbell.server.commands.words import Commands, command, group
 
 if TYPE_CHECKING:
-    from runbell.core.dbt_settings import Left
     from runbell.server.services.dbt_plans import Line, Plan
 
-EPILOG = """Nothing is changed: what would come is listed, and what cannot come, and why.
+EPILOG = """Without --apply nothing is changed: what would come is listed, and what cannot come, and why.
 
   runbell admin import dbt-platform --host ab123.us1.dbt.com --account 7 --token-file dbt-token
+  runbell admin import dbt-platform --host ab123.us1.dbt.com --account 7 --token-file dbt-token --apply
 
 What comes
   jobs                those of all environments, by their ids; jobs that report here under the same names are the same jobs
@@ -26,7 +27,8 @@ What comes
   Slack channels      waiting for a link: each is sent to once an admin has linked its workspace under Integrations
   boxes               Succeeds, Warns, Fails, Is canceled, job by job. They are added to what is chosen here; nothing is taken away
 
-It can be run again at any time. Whoever unsubscribed here stays unsubscribed. The dbt platform is only read. Its token needs the permission set Account Viewer, or Account Admin; it is not kept.
+It can be run again at any time: what is here already is left alone, and a run that broke off is carried on. Whoever unsubscribed here stays
+unsubscribed. The dbt platform is only read. Its token needs the permission set Account Viewer, or Account Admin; it is not kept.
 How to go on: docs/howto/dbt-platform.md."""
 
 WHY = {
@@ -41,6 +43,7 @@ WHY = {
     "jobs_gone": "names jobs that are no longer in dbt ({about}); the others come",
     "unsubscribed": "{about} unsubscribed here from some of it",
 }
+WAITING = " Slack channels that wait go on once their workspace is linked: Account settings › Integrations › Slack."
 TROUBLE = {
     "dbt_token": "The dbt platform does not accept the token in --token-file.",
     "dbt_rights": "The token may not read all that is needed. Give it the permission set Account Viewer, or Account Admin.",
@@ -55,15 +58,19 @@ def add_imports(admin: "Commands[argparse.ArgumentParser]") -> None:
     made.add_argument("--host", required=True, metavar="HOST", help="the access URL in dbt's account settings, such as ab123.us1.dbt.com")
     made.add_argument("--account", required=True, metavar="ID", help="the account there: the number behind /deploy/ in dbt's URLs")
     made.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="first line is a dbt token; - for standard input")
+    made.add_argument("--apply", action="store_true", help="do it; without it, look only")
     made.add_argument("--into", type=int, metavar="ID", help="the account here; the only one, when there is one")
 
 
 def import_dbt(options: argparse.Namespace) -> int:
     """1 when the dbt platform could not be read."""
+    from django.utils import timezone
+
     from runbell.channels.dbt_api import DbtTrouble
-    from runbell.server.services import dbt_plans, dbt_source, members
+    from runbell.server.services import dbt_import, dbt_plans, dbt_source, members
 
     account = members.account_of_shell(options.into) if options.into is not None else members.only_account()
+    admin = members.first_admin(account)
     try:
         source = dbt_source.read_source(options.host, options.account, read_token(options.token_file), tell=_tell, wait=_wait)
     except DbtTrouble as trouble:
@@ -72,7 +79,11 @@ def import_dbt(options: argparse.Namespace) -> int:
     plan = dbt_plans.make_plan(source, account)
     print(f"From account {source.external_id} at {source.url} into account {account.pk}, {account.name}:\n")
     _show(plan)
-    print("\nNothing was changed.")
+    if not options.apply:
+        print("\nNothing was changed. Add --apply to carry this over.")
+        return 0
+    dbt_import.carry_over(source, admin=admin, now=timezone.now(), tell=_tell)
+    print("\nCarried over." + (WAITING if any(line.way is Way.SLACK for line in plan.lines) else ""))
     return 0
 
 
@@ -106,7 +117,6 @@ def _wait(pause: timedelta) -> None:
 
 def _show(plan: "Plan") -> None:
     """Everything that would be made, counts of what is here, and each thing that cannot come."""
-    from runbell.core.dbt_settings import Way
     from runbell.server.services.job_places import Kind
 
     print(f"{'':<20}{'to make':>10}{'here already':>15}")
@@ -132,11 +142,10 @@ def _list(title: str, lines: list[str]) -> None:
 
 
 def _line(line: "Line") -> str:
-    from runbell.core.dbt_settings import Way
 
     is_new = not line.is_here
     role = line.person.role.value if line.person else ""
-    kind = {Way.MEMBER: f"new member, {role}", Way.EXTERNAL: "new external address", Way.SLACK: "new Slack channel, waiting for a link"}[
+    kind = {Way.MEMBER: f"new member, {role}", Way.EXTERNAL: "new external address", Way.SLACK: "new Slack channel, waits for a link"}[
         line.way
     ]
     return f"{line.address}: {len(line.adds):,} {'box' if len(line.adds) == 1 else 'boxes'}" + (f" ({kind})" if is_new else "")

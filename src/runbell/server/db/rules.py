@@ -14,13 +14,19 @@ Row = tuple[int | None, int | None, str]  # job, environment, outcome
 
 def add_rules(destination_id: int, rows: Iterable[Row], *, set_by: int | None, set_at: datetime) -> None:
     """One statement. A rule that is there stays as it is."""
+    add_rules_of_many(((destination_id, *row) for row in rows), set_by=set_by, set_at=set_at)
+
+
+def add_rules_of_many(rows: Iterable[tuple[int, int | None, int | None, str]], *, set_by: int | None, set_at: datetime) -> None:
+    """The same; each row begins with its destination."""
     at = connection.ops.adapt_datetimefield_value(set_at)
+    items = f"{_item(0, 'bigint')}, {_item(1, 'bigint')}, {_item(2, 'bigint')}, {_item(3, 'text')}"
     sql = f"""
         INSERT INTO {Rule._meta.db_table} (destination_id, job_id, environment_id, outcome, set_by_id, set_at)
-        SELECT %s, {_item(0, "bigint")}, {_item(1, "bigint")}, {_item(2, "text")}, %s, {"%s::timestamptz" if _is_postgres() else "%s"}
+        SELECT {items}, %s, {"%s::timestamptz" if _is_postgres() else "%s"}
         FROM {_rows()} WHERE true ON CONFLICT DO NOTHING"""
     with connection.cursor() as cursor:
-        cursor.execute(sql, [destination_id, set_by, at, json.dumps([list(row) for row in rows])])
+        cursor.execute(sql, [set_by, at, json.dumps([list(row) for row in rows])])
 
 
 def remove_rules(ids: Iterable[int]) -> None:

@@ -91,7 +91,21 @@ def record(
     after: Mapping[str, Any] | None = None,
 ) -> None:
     """`actor` None: the server's own command line, or the link that `after["through"]` names. Never put a secret into `before` or `after`."""
-    AuditEntry.objects.create(
+    entry(account=account, actor=actor, action=action, subject=subject, now=now, before=before, after=after).save()
+
+
+def entry(
+    *,
+    account: Account,
+    actor: Actor | None,
+    action: Action,
+    subject: str,
+    now: datetime,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    """What `record` stores, for who stores many at once."""
+    return AuditEntry(
         account=account,
         at=now,
         member=actor.member if actor else None,

@@ -42,18 +42,24 @@ def refresh(platform: DbtPlatform, api: DbtApi, *, now: datetime) -> None:
     """All of them, by three listings. Raises `DbtTrouble`, and then changes nothing."""
     projects, environments, jobs = (active(api.listing(what)) for what in ("projects", "environments", "jobs"))
     with transaction.atomic():
-        hold_account(platform.account_id)
-        for row in projects.values():
-            _row(Kind.PROJECT, platform, _place(row), {"account_id": platform.account_id}, now, True)
-        for row in environments.values():
-            _environment(platform, row, projects, now)
-        for row in jobs.values():
-            _job(platform, row, projects, environments, now)
+        mirror(platform, projects, environments, jobs, now=now)
         _mark_gone(platform, {Kind.PROJECT: projects, Kind.ENVIRONMENT: environments, Kind.JOB: jobs}, now)
         DbtPlatform.objects.filter(pk=platform.pk).update(mirrored_at=now)
 
 
 Rows = Mapping[str, Mapping[str, Any]]
+
+
+@transaction.atomic
+def mirror(platform: DbtPlatform, projects: Rows, environments: Rows, jobs: Rows, *, now: datetime) -> None:
+    """These are there; of others nothing is said."""
+    hold_account(platform.account_id)
+    for row in projects.values():
+        _row(Kind.PROJECT, platform, _place(row), {"account_id": platform.account_id}, now, True)
+    for row in environments.values():
+        _environment(platform, row, projects, now)
+    for row in jobs.values():
+        _job(platform, row, projects, environments, now)
 
 
 def active(rows: list[Mapping[str, Any]]) -> Rows:

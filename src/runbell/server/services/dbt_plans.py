@@ -16,15 +16,19 @@ from runbell.server.db.models import Account, DbtPlatform, Destination, Invitati
 from runbell.server.services.dbt_platforms import integration_of
 from runbell.server.services.dbt_source import Source
 from runbell.server.services.job_places import FORMS, Kind
+from runbell.server.services.joining import address_key_of
+from runbell.server.services.members import clean_email
 from runbell.server.services.rules import Boxes, boxes_of
 from runbell.server.services.slack_targets import SLACK
 from runbell.server.services.subscriptions import Scope as Unsubscribed
 
 EMAIL = "email"
 _ABOVE = {Kind.PROJECT: "", Kind.ENVIRONMENT: "project_id", Kind.JOB: "environment_id"}
-_SCOPES = {Kind.JOB: Scope.JOB, Kind.ENVIRONMENT: Scope.ENVIRONMENT}
+SCOPES = {Kind.JOB: Scope.JOB, Kind.ENVIRONMENT: Scope.ENVIRONMENT}
 
 Key = tuple[Way, str]
+Mine = tuple[Scope, Outcome, int]
+"""A box by our ids."""
 
 
 @dataclass
@@ -134,7 +138,10 @@ class _Book:
             return Left(wish.id, "user_gone", wish.to)
         if not person.is_active:
             return Left(wish.id, "user_inactive", person.email)
-        return self._line_of(person.email, wish, person)
+        try:
+            return self._line_of(clean_email(person.email), wish, person)
+        except BadField:
+            return Left(wish.id, "address", person.email[:100])
 
     def _line_of(self, email: str, wish: Wish, person: Person | None) -> Line | Left:
         member = self._members.get(email)
@@ -147,11 +154,7 @@ class _Book:
 
     def _outside(self, email: str) -> Destination | None:
         """Here as an external address: it becomes the member's own."""
-        try:
-            key = channel(EMAIL).clean({"address": email})["address_key"]
-        except BadField:
-            return None
-        return self._destinations.get((Way.EXTERNAL, key))
+        return self._destinations.get((Way.EXTERNAL, address_key_of(email)))
 
     def _external(self, wish: Wish) -> Line | Left:
         """A member's address is the member's own, whatever it is called there."""
@@ -171,7 +174,7 @@ class _Book:
         return Line(Way.SLACK, wish.to, name, by=self._source.people.get(wish.by), destination=self._destinations.get((Way.SLACK, wish.to)))
 
     def _still_there(self, wish: Wish) -> set[Box]:
-        there = {scope: self._source.places[kind] for kind, scope in _SCOPES.items()}
+        there = {scope: self._source.places[kind] for kind, scope in SCOPES.items()}
         return {box for box in wish.boxes if box[2] in there[box[0]]}
 
 
@@ -183,12 +186,12 @@ def _key_of(row: Destination) -> Key:
 
 def _weigh(lines: Iterable[Line], here: Mapping[Kind, Mapping[str, int]], account: Account) -> list[Left]:
     """Which boxes are new; and of whom some do not come since they were given up here by unsubscribing."""
-    ours = {scope: here[kind] for kind, scope in _SCOPES.items()}
+    ours = {scope: here[kind] for kind, scope in SCOPES.items()}
     known = boxes_of(line.destination.pk for line in lines if line.destination)
     given_up, left = _given_up(account), []
     for line in lines:
         pk = line.destination.pk if line.destination else 0
-        has = set(_flat(known[pk])) if pk else set()
+        has = set(flat(known[pk])) if pk else set()
         refused = given_up.get(pk, set())
         came = {box: (box[0], box[1], ours[box[0]].get(box[2], 0)) for box in line.boxes}
         line.adds = {box for box, mine in came.items() if mine not in has}
@@ -199,12 +202,11 @@ def _weigh(lines: Iterable[Line], here: Mapping[Kind, Mapping[str, int]], accoun
     return left
 
 
-Mine = tuple[Scope, Outcome, int]
 EVERYTHING: Mine = (Scope.JOB, Outcome.FAILED, -1)
 """Stands for all that an address could be told of."""
 
 
-def _flat(boxes: Boxes) -> Iterator[Mine]:
+def flat(boxes: Boxes) -> Iterator[Mine]:
     for scope, choices in ((Scope.JOB, boxes.jobs), (Scope.ENVIRONMENT, boxes.environments)):
         for outcome, keys in choices.items():
             yield from ((scope, outcome, key) for key in keys)

@@ -22,6 +22,7 @@ from runbell.server.services.steps import stored_steps
 from runbell.server.services.trust import awaits_confirmation
 
 SHOWN_NOT_TOLD = 200
+SLACK = "slack"
 HISTORY = 30
 SECRETS = ("secret", "link__workspace__token", "link__workspace__refresh_token")
 IN_DESTINATION = tuple(f"destination__{name}" for name in SECRETS)
@@ -108,6 +109,8 @@ def silent_because(destination: Destination) -> Because | None:
     link = destination.link
     if over := link and (link.ended_because or link.workspace.broken_because):
         return Because.from_json(over)
+    if destination.kind == SLACK and link is None:
+        return Because("slack_waiting")
     if destination.disabled_because:
         return Because("destination_disabled", {"last": destination.disabled_because})
     return Because("not_confirmed") if awaits_confirmation(destination) else None

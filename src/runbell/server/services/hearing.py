@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from runbell.core.runs import JobRef, Outcome
 from runbell.server.db.models import Rule, State
+from runbell.server.services.decisions import SLACK
 from runbell.server.services.jobs import find_environment, find_job
 from runbell.server.services.trust import unconfirmed
 
@@ -14,7 +15,9 @@ from runbell.server.services.trust import unconfirmed
 def able() -> Q:
     """Rules whose destination gets messages now: `decisions.silent_because` as a condition of the database."""
     member = Q(destination__member=None) | Q(destination__member__is_active=True, destination__member__user__is_active=True)
-    link = Q(destination__link=None) | Q(destination__link__ended_at=None, destination__link__workspace__broken_because__isnull=True)
+    link = Q(destination__link=None) & ~Q(destination__kind=SLACK) | Q(
+        destination__link__ended_at=None, destination__link__workspace__broken_because__isnull=True
+    )
     is_on = Q(destination__state=State.ACTIVE, destination__disabled_because__isnull=True)
     return member & link & is_on & ~unconfirmed("destination__")
 

@@ -21,6 +21,7 @@ from runbell.server.db.models import Destination, SlackChannel, SlackWorkspace, 
 from runbell.server.services.access import Actor
 from runbell.server.services.slack_forgetting import forget_removed
 from runbell.server.services.slack_targets import SLACK
+from runbell.server.services.slack_waiting import adopt_waiting
 
 LIST_EVERY = timedelta(days=1)
 TRY_AGAIN = timedelta(minutes=5)
@@ -88,6 +89,7 @@ def store(workspace: SlackWorkspace, facts: Sequence[ChannelFact], now: datetime
         name = names.get(destination.address_key)
         if name and name != destination.address:
             Destination.objects.filter(pk=destination.pk).update(address=name)
+    adopt_waiting(workspace, now=now)
 
 
 def _working() -> QuerySet[SlackWorkspace]:

@@ -18,9 +18,8 @@ from runbell.server.db.models import Destination, SlackChannel, SlackLink, Slack
 from runbell.server.services import notices
 from runbell.server.services.access import Actor, NotAllowed, NotThere
 from runbell.server.services.decisions import SECRETS, silent_because
+from runbell.server.services.decisions import SLACK as SLACK
 from runbell.server.services.targets import Held
-
-SLACK = "slack"
 
 
 class NoLink(PermissionError):
@@ -67,7 +66,7 @@ class SlackTarget:
 
     @property
     def subject(self) -> str:
-        return f"{self.address} · {self.workspace.name}"
+        return f"{self.address} · {self.workspace.name}" if self.workspace.name else self.address
 
     @property
     def revision(self) -> int:
@@ -188,6 +187,8 @@ def configured(actor: Actor) -> QuerySet[Destination]:
 
 def live_link(actor: Actor, workspace: SlackWorkspace) -> SlackLink | None:
     """The actor's own, when it works."""
+    if workspace._state.adding:
+        return None
     links = SlackLink.objects.select_related("member__user", "workspace").defer("workspace__token", "workspace__refresh_token")
     rows = links.filter(workspace=workspace, member=actor.member, ended_at=None)
     return rows.filter(workspace__broken_because__isnull=True).first()
@@ -203,11 +204,25 @@ def slack_target_for(actor: Actor, key: str) -> SlackTarget:
 
 
 def find_target(actor: Actor, key: str) -> SlackTarget:
-    """Any Slack channel of the account's workspaces, there or not. Raises `NotThere` for another workspace."""
+    """Any Slack channel of the account's workspaces, there or not, or one that waits for its workspace. Raises `NotThere`."""
     team, _, channel_id = key.partition(":")
+    if not team:
+        return _waiting_target(actor, channel_id)
     workspace = SlackWorkspace.objects.defer("token", "refresh_token").filter(account=actor.account_id, team_id=team).first()
     if workspace is None:
         raise NotThere
     destination = configured(actor).filter(address_key=key).first()
     channel = SlackChannel.objects.filter(workspace=workspace, channel_id=channel_id).first()
     return SlackTarget(workspace, channel_id, channel, destination, live_link(actor, workspace))
+
+
+def waiting_key(channel_id: str) -> str:
+    """The `address_key` of a Slack channel whose workspace is not known here yet."""
+    return f":{channel_id}"
+
+
+def _waiting_target(actor: Actor, channel_id: str) -> SlackTarget:
+    destination = configured(actor).filter(address_key=waiting_key(channel_id)).first()
+    if destination is None:
+        raise NotThere
+    return SlackTarget(SlackWorkspace(account_id=actor.account_id), channel_id, None, destination, None)
