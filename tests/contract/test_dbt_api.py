@@ -95,3 +95,28 @@ def test_nobody_is_there() -> None:
         DbtApi("http://127.0.0.1:9", "7", "dbtc_secret", timeout=1).account()
     assert trouble.value.kind is Kind.WAY
     assert "dbtc_secret" not in repr(trouble.value.because)
+
+
+def test_a_run_is_started(api: DbtApi, dbt: FakeDbt) -> None:
+    run = api.act("jobs/101/run/", {"cause": "by hand"})
+    assert list(dbt.world.runs) == [run["id"]]
+
+
+def test_what_an_act_is_refused_for_comes_in_the_platforms_words(api: DbtApi) -> None:
+    with pytest.raises(DbtTrouble) as trouble:
+        api.act("jobs/101/run/", {})
+    assert (trouble.value.kind, trouble.value.because.params) == (Kind.REFUSED, {"code": 400, "said": "cause: This field is required."})
+
+
+@pytest.mark.parametrize("fault", ["lost", 500])
+def test_an_act_is_sent_once(api: DbtApi, dbt: FakeDbt, fault: int | str) -> None:
+    dbt.faults = [fault]
+    with pytest.raises(DbtTrouble) as trouble:
+        api.act("jobs/101/run/", {"cause": "by hand"})
+    assert (trouble.value.kind, trouble.value.is_asked, len(dbt.asked)) == (Kind.WAY, True, 1)
+
+
+def test_an_act_that_never_left_says_so() -> None:
+    with pytest.raises(DbtTrouble) as trouble:
+        DbtApi("http://127.0.0.1:9", "7", "token").act("jobs/101/run/", {})
+    assert not trouble.value.is_asked

@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from runbell.core.runs import Outcome
-from runbell.server.db.models import AuditEntry, DbtPlatform, DbtRun, Delivery, Job, Message, Run, RunKey, State, Step
+from runbell.server.db.models import AuditEntry, DbtPlatform, DbtRun, Delivery, Job, Message, Node, Run, RunKey, State, Step
 from runbell.server.services import dbt_details, dbt_platforms, dbt_polls
 from runbell.server.services.access import Actor
 from tests.fakes.dbt_platform import FakeDbt, FakeRun
@@ -176,10 +176,32 @@ class TestSettling:
         assert told() == []
         work(now() + timedelta(seconds=30))
         assert len(told()) == 1
+        assert not Node.objects.exists()
+        before = list(the_run().steps.values("index", "outcome", "exit_code", "finished_at"))
         run.has_artifacts = True
         work(now() + timedelta(minutes=5))
         assert len(told()) == 1
         assert DbtRun.objects.get().done_at
+        [broken] = Node.objects.filter(step__run=the_run(), status="error")
+        assert ERRORS["failed"] in broken.message
+        assert list(the_run().steps.values("index", "outcome", "exit_code", "finished_at")) == before
+        tell(platform, dbt, run, *kinds_of(run))
+        poll(platform, now() + timedelta(minutes=10))
+        assert (Node.objects.filter(status="error").count(), len(told()), Delivery.objects.filter(purpose="run").count()) == (1, 1, 1)
+
+    def test_a_warning_that_comes_after_success_was_told_is_for_the_page(self, platform: DbtPlatform, dbt: FakeDbt, shop: Acme) -> None:
+        """Decisions 0003 and 0010: the outcome stands, nothing rings again, and the page shows how it ended in truth."""
+        run = dbt.world.add_run("warned", has_artifacts=False)
+        tell(platform, dbt, run, "job.run.completed")
+        work()
+        work(now() + timedelta(seconds=30))
+        run.has_artifacts = True
+        work(now() + timedelta(minutes=5))
+        found = the_run()
+        assert (found.outcome, (found.late_end or {}).get("outcome"), len(told())) == (Outcome.SUCCEEDED, "warned", 1)
+        assert Delivery.objects.filter(purpose="run").count() == 1
+        text = sign_in(shop).get(f"/a/{shop.account.pk}/runs/{found.pk}").content.decode()
+        assert "configured to warn" in text
 
     def test_while_the_api_hangs_the_webhook_is_enough(self, platform: DbtPlatform, dbt: FakeDbt, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("runbell.server.services.dbt_asking.DbtApi.__init__.__kwdefaults__", {"timeout": 0.2})

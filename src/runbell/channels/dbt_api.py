@@ -1,4 +1,7 @@
-"""The dbt platform's Admin API, as far as Runbell reads it (https://docs.getdbt.com/dbt-cloud/api-v2 and -v3). It writes nothing there."""
+"""The dbt platform's Admin API, as far as Runbell uses it (https://docs.getdbt.com/dbt-cloud/api-v2 and -v3).
+
+It reads; and starts, cancels and retries runs when somebody asks for that here.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,30 +16,35 @@ from runbell.core.because import Because
 PAGE = 100
 MAX_PAGES = 100  # a listing that never ends is given up
 TIMEOUT = 5.0
+ACT_TIMEOUT = 30.0  # a question may be asked again; an act whose answer is lost may not
 MAX_PAUSE = timedelta(hours=1)
 RELATED = '["trigger","job","environment","run_steps"]'
 LISTS = {"projects": "v3", "environments": "v3", "jobs": "v2", "users": "v3", "notifications": "v2"}
 CODES = (
     *("dbt_unreachable", "dbt_tls", "dbt_silent", "dbt_no_answer", "dbt_http", "dbt_not_api", "dbt_limited", "dbt_endless"),
-    *("dbt_token", "dbt_rights", "dbt_missing"),
+    *("dbt_token", "dbt_rights", "dbt_missing", "dbt_refused"),
 )
 
 
 class Kind(StrEnum):
-    """What a trouble says. WAY: nothing about the thing asked for, the same again may do. RIGHTS: the token is not good for it."""
+    """What a trouble says. WAY: nothing about the thing asked for, the same again may do. RIGHTS: the token is not good for it.
+
+    REFUSED: an act that the platform did not do, for reasons of its own.
+    """
 
     WAY = "way"
     LIMITED = "limited"
     RIGHTS = "rights"
     MISSING = "missing"
+    REFUSED = "refused"
 
 
 class DbtTrouble(Exception):
-    """A question that was not answered. Holds no token."""
+    """A question that was not answered. Holds no token. `is_asked`: it may have reached the platform."""
 
-    def __init__(self, because: Because, kind: Kind, retry_after: timedelta | None = None) -> None:
+    def __init__(self, because: Because, kind: Kind, retry_after: timedelta | None = None, *, is_asked: bool = True) -> None:
         super().__init__(because.code)
-        self.because, self.kind, self.retry_after = because, kind, retry_after
+        self.because, self.kind, self.retry_after, self.is_asked = because, kind, retry_after, is_asked
 
 
 class DbtApi:
@@ -81,6 +89,15 @@ class DbtApi:
         if answer.status != 404:
             _check(answer, "artifacts")
 
+    def act(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """POST, once: whatever becomes of the answer, it is not sent again. The run that it is about."""
+        answer = self._answer("v2", path, body=body)
+        if 400 <= answer.status < 500 and answer.status not in (401, 429) and (said := _json(answer.body)) is not None:
+            raise DbtTrouble(Because("dbt_refused", {"code": answer.status, "said": _user_message(said)}), Kind.REFUSED)
+        _check(answer, "runs")
+        data = (_json(answer.body) or {}).get("data")
+        return data if isinstance(data, Mapping) else {}
+
     def _pages(self, version: str, path: str, what: str, **query: Any) -> Iterator[list[Mapping[str, Any]]]:
         """Each until a short one. One that brings nothing new, and the hundredth, end it: some servers never do."""
         seen: set[Any] = set()
@@ -108,14 +125,16 @@ class DbtApi:
             raise DbtTrouble(Because("dbt_not_api"), Kind.WAY)
         return said
 
-    def _answer(self, version: str, path: str, **query: Any) -> Answer:
+    def _answer(self, version: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
         url = f"{self._url}/api/{version}/accounts/{self._account}/{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Authorization": f"Token {self._token}", "Accept": "application/json", "User-Agent": "runbell"}
         try:
+            if body is not None:
+                return self._http.post(url, json.dumps(body).encode(), {**headers, "Content-Type": "application/json"})
             return self._http.get(url, headers)
         except Unreached as error:
             params = {name: value for name, value in (("text", error.text), ("proxy", error.proxy)) if value}
-            trouble = DbtTrouble(Because(f"dbt_{error.word}", params), Kind.WAY)
+            trouble = DbtTrouble(Because(f"dbt_{error.word}", params), Kind.WAY, is_asked=False)
         except Lost:
             trouble = DbtTrouble(Because("dbt_no_answer"), Kind.WAY)
         raise trouble  # out here, so that it carries along none of the above
@@ -144,6 +163,12 @@ def _json(body: bytes) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, Mapping) else None
+
+
+def _user_message(said: Mapping[str, Any]) -> str:
+    status = said.get("status")
+    text = status.get("user_message") if isinstance(status, Mapping) else None
+    return text[:500] if isinstance(text, str) else ""
 
 
 def _rows(said: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:

@@ -36,6 +36,7 @@ class Action(StrEnum):
     MANAGE_JOBS = "manage_jobs"
     LINK_SLACK = "link_slack"
     CONNECT_DBT = "connect_dbt"
+    RUN_JOBS = "run_jobs"
     SEE_AUDIT = "see_audit"
     CHECK_MAIL = "check_mail"
 
@@ -55,6 +56,7 @@ SENTENCES = {
     Action.MANAGE_JOBS: "Rename, merge, hide and delete projects, environments and jobs.",
     Action.LINK_SLACK: "Link and unlink Slack, and take a Slack channel over.",
     Action.CONNECT_DBT: "Connect accounts of the dbt platform, change and remove them.",
+    Action.RUN_JOBS: "Start, cancel and retry runs on the dbt platform, through the API.",
     Action.SEE_AUDIT: "Read the audit log.",
     Action.CHECK_MAIL: "See how mail leaves the server, and send a test through it.",
 }

@@ -53,6 +53,11 @@ DBT_SENTENCES: dict[str, Callable[[Words, Mapping[str, Any]], str]] = {
     "dbt_missing": lambda words, params: words.say(
         "The dbt platform knows nothing like that here: {what}. Look at the account id and the host.", what=_thing(words, params)
     ),
+    "dbt_refused": lambda words, params: words.say(
+        "The dbt platform refused it with HTTP {code}: {answer}",
+        code=_text(params, "code"),
+        answer=words.say("“{answer}”", answer=_text(params, "said")) if params.get("said") else words.say("it gave no reason."),
+    ),
     "dbt_other_account": lambda words, params: words.say(
         "The last webhook was about the account {account}, which is another. It was passed over.", account=_text(params, "account")
     ),

@@ -13,7 +13,8 @@ import hashlib
 import hmac
 import json
 import threading
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -105,10 +106,23 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+    _answers = True
 
     def do_GET(self) -> None:
+        self._heard(self._answer)
+
+    def do_POST(self) -> None:
+        """`lost`: done, and no answer."""
+        self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         fake = self.server.fake
-        fake.asked.append(self.path)
+        if fake.faults[:1] == ["lost"]:
+            fake.faults.pop(0)
+            self._answers = False
+        self._heard(self._act)
+
+    def _heard(self, answer: Callable[[World], None]) -> None:
+        fake = self.server.fake
+        fake.asked.append(self.path if self.command == "GET" else f"POST {self.path}")
         fault = "hang" if fake.hangs else fake.faults.pop(0) if fake.faults else None
         if fault == "hang":
             fake.released.wait(20)
@@ -122,7 +136,29 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers.get("Authorization") not in (f"Token {fake.token}", f"Bearer {fake.token}"):
             self._fail(401, "Invalid token.")
         else:
-            self._answer(fake.world)
+            answer(fake.world)
+
+    def _act(self, world: World) -> None:
+        """Start, cancel and retry, as documented: a cause is required, and what has ended cannot be cancelled."""
+        words = [word for word in urlsplit(self.path).path.split("/") if word]
+        assert words[:4] == ["api", "v2", "accounts", str(world.account)], self.path
+        match words[4:]:
+            case ["jobs", job, "run" | "rerun"] if int(job) in world.jobs:
+                if not self.body.get("cause") and words[-1] == "run":
+                    self._fail(400, "cause: This field is required.")
+                    return
+                self._data("acts", world.run_json(world.add_run("running", job=int(job), said=self.body.get("cause")), whole=False))
+            case ["runs", run_id, "retry"] if int(run_id) in world.runs:
+                self._data("acts", world.run_json(world.add_run("running", job=world.runs[int(run_id)].job), whole=False))
+            case ["runs", run_id, "cancel"] if int(run_id) in world.runs:
+                run = world.runs[int(run_id)]
+                if run.finished_at:
+                    self._fail(400, "The run has ended already.")
+                    return
+                run.code, run.finished_at = CANCELLED, datetime.now(UTC)
+                self._data("acts", world.run_json(run, whole=False))
+            case _:
+                self._fail(404, "Not found.")
 
     def _answer(self, world: World) -> None:
         parts, query = urlsplit(self.path), parse_qs(urlsplit(self.path).query)
@@ -199,6 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(code, json.dumps({"status": status, "data": None}).encode(), headers)
 
     def _say(self, status: int, body: bytes, headers: dict[str, str] | None = None, kind: str = "application/json") -> None:
+        if not self._answers:
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)

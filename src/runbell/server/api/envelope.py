@@ -4,6 +4,7 @@
 https://docs.getdbt.com/dbt-cloud/api-v2
 """
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Set
 from datetime import datetime
@@ -18,6 +19,7 @@ from runbell.core.permissions import SENTENCES
 from runbell.server.api.described import ALWAYS, READ, Found, Refused
 from runbell.server.api.edge import TooLarge, install_out_of_order
 from runbell.server.services.access import NotAllowed, NotThere
+from runbell.server.services.dbt_passing import NotDone, NotNow
 from runbell.server.services.job_settings import NameTaken, OldNameTaken
 from runbell.server.services.listings import MAX_PAGE, STATES, Reads, Window, outcomes_with
 from runbell.server.services.setting_changes import HeldToProject, Stale, Taken
@@ -73,6 +75,8 @@ def install(api: NinjaAPI) -> None:
     api.exception_handler(OldNameTaken)(
         lambda request, taken: problem(400, f"name: reports that use it go to {taken.label}; forget that old name first, on its page.")
     )
+    api.exception_handler(NotNow)(lambda request, later: _later(later))
+    api.exception_handler(NotDone)(lambda request, error: problem(error.code if error.code in PASSED_CODES else 409, str(error)))
     api.exception_handler(Taken)(lambda request, taken: problem(400, str(taken)))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, f"body: {error}"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_FOUND))
@@ -82,6 +86,15 @@ def install(api: NinjaAPI) -> None:
     api.exception_handler(Stale)(
         lambda request, error: problem(412, "This setting was changed since you read it: read it again, then repeat your change.")
     )
+
+
+PASSED_CODES = (400, 403, 404, 422)
+
+
+def _later(later: NotNow) -> JsonResponse:
+    response = problem(429 if later.is_limit else 503, str(later))
+    response["Retry-After"] = str(max(1, math.ceil(later.after.total_seconds())))
+    return response
 
 
 def _forbidden(error: NotAllowed) -> str:

@@ -73,6 +73,9 @@ Action = Literal[
     "dbt.connect",
     "dbt.change",
     "dbt.remove",
+    "dbt.run",
+    "dbt.cancel",
+    "dbt.retry",
 ]
 """What is ever recorded. A new one gets its sentence in web/audit.py, and its kind by its first word in audit_log.py."""
 

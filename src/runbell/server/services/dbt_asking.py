@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 
-from runbell.channels.dbt_api import DbtApi, DbtTrouble, Kind
+from runbell.channels.dbt_api import TIMEOUT, DbtApi, DbtTrouble, Kind
 from runbell.server.db.models import DbtPlatform
 from runbell.server.services.notices import tell_dbt_stopped
 
@@ -21,15 +21,15 @@ class Held(Exception):
 
 
 @contextmanager
-def asking(platform: DbtPlatform, *, now: datetime) -> Iterator[DbtApi]:
+def asking(platform: DbtPlatform, *, now: datetime, timeout: float = TIMEOUT) -> Iterator[DbtApi]:
     """Raises `Held` before anything is asked. What comes of it is noted; `DbtTrouble` goes on to the caller."""
     if platform.held_until and platform.held_until > now:
         raise Held
-    with closing(DbtApi(platform.url, platform.external_id, platform.token)) as api:
+    with closing(DbtApi(platform.url, platform.external_id, platform.token, timeout=timeout)) as api:
         try:
             yield api
         except DbtTrouble as trouble:
-            if trouble.kind is not Kind.MISSING:
+            if trouble.kind not in (Kind.MISSING, Kind.REFUSED):
                 _note_trouble(platform, trouble, now)
             raise
     if platform.failures or platform.held_until or platform.broken_because:

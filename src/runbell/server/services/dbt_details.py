@@ -106,7 +106,7 @@ def _record(row: DbtRun, platform: DbtPlatform, detail: Detail, now: datetime) -
         told,
         job=ref,
         key=run_key(host_of(platform), platform.external_id, row.external_id),
-        aliases=_aliases(platform, row.external_id),
+        aliases=aliases_of(platform, row.external_id),
         artifacts=detail.artifacts,
         now=now,
     )
@@ -125,7 +125,7 @@ def _keep(detail: Detail, report: RunReport, run_id: int, now: datetime) -> None
             keep(Place(run_id, number, name), raw, now=now)
 
 
-def _aliases(platform: DbtPlatform, run_id: str) -> tuple[str, ...]:
+def aliases_of(platform: DbtPlatform, run_id: str) -> tuple[str, ...]:
     """As `runbell report` calls a run whose artifacts name it; not where two hosts could mean two runs by one number."""
     hosts = DbtPlatform.objects.filter(account=platform.account_id).values_list("url", flat=True)
     return (f"dbt-run:{run_id}",) if set(hosts) == {platform.url} else ()

@@ -25,7 +25,7 @@ from runbell.server.services import artifacts
 from runbell.server.services.access import Actor, NotThere, in_project
 from runbell.server.services.decisions import decide_run, rules_of, store_decided, weigh
 from runbell.server.services.jobs import find_or_create_job
-from runbell.server.services.steps import numbered, store_steps, told_steps
+from runbell.server.services.steps import complete_steps, numbered, store_steps, told_steps
 
 TOGETHER = 50
 LATE_FIELDS = ("git_branch", "git_sha", "host_tool", "log_end")
@@ -222,8 +222,7 @@ def _add_late(run: Run, report: RunReport) -> tuple[str, ...]:
 
 
 def _late_end(run: Run, report: RunReport) -> list[str]:
-    if not run.steps.exists():
-        store_steps([(run, numbered(report))])
+    complete_steps(run, numbered(report))
     outcome = run_outcome(report)
     if outcome == run.outcome and run.finished_at:
         return []

@@ -39,6 +39,24 @@ def store_steps(told: Iterable[Told]) -> None:
     Node.objects.bulk_create(nodes, batch_size=500)
 
 
+def complete_steps(run: Run, reports: Iterable[StepReport]) -> None:
+    """What comes after the decision: the steps of a run without any, and the nodes of a step that has none. What was told stays."""
+    known = {(step.index, step.command): step for step in run.steps.prefetch_related("nodes")}
+    if not known:
+        store_steps([(run, tuple(reports))])
+    for report in reports:
+        step = known.get((report.index, report.command))
+        if step and not step.counts and not step.nodes.all():
+            _complete(step, report)
+
+
+def _complete(step: Step, report: StepReport) -> None:
+    step.counts, step.invocation_id = dict(report.counts), step.invocation_id or report.invocation_id
+    step.dbt_version = step.dbt_version or report.dbt_version
+    step.save(update_fields=["counts", "invocation_id", "dbt_version"])
+    Node.objects.bulk_create((_node(step, node) for node in report.nodes), batch_size=500)
+
+
 def _step(run: Run, step: StepReport) -> Step:
     return Step(
         run=run,

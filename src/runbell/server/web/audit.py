@@ -85,6 +85,9 @@ SENTENCES: dict[audit.Action, Promise] = {
     "dbt.connect": gettext_lazy("The dbt platform account %(subject)s was connected"),
     "dbt.change": gettext_lazy("The secrets of the dbt platform account %(subject)s were changed"),
     "dbt.remove": gettext_lazy("The dbt platform account %(subject)s was removed"),
+    "dbt.run": gettext_lazy("The job %(subject)s was started on the dbt platform"),
+    "dbt.cancel": gettext_lazy("A run of the job %(subject)s was canceled on the dbt platform"),
+    "dbt.retry": gettext_lazy("A run of the job %(subject)s was tried again on the dbt platform"),
 }
 KIND_LABELS = {
     "": gettext_lazy("Everything"),
@@ -119,6 +122,7 @@ FIELDS = {
     "can": gettext_lazy("Permissions"),
     "prefix": gettext_lazy("Begins with"),
     "client_id": gettext_lazy("Client ID"),
+    "dbt_run": gettext_lazy("Run ID in dbt"),
     "secrets_set": gettext_lazy("Secrets set anew"),
     "rank": gettext_lazy("Rank in Slack"),
     "revived": gettext_lazy("Slack channels that are not silent any more"),

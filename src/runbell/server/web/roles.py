@@ -28,6 +28,7 @@ ACTIONS: dict[Action, Promise] = {
     Action.MANAGE_JOBS: gettext_lazy("Rename, merge, hide and delete projects, environments and jobs."),
     Action.LINK_SLACK: gettext_lazy("Link and unlink Slack, and take a Slack channel over."),
     Action.CONNECT_DBT: gettext_lazy("Connect accounts of the dbt platform, change and remove them."),
+    Action.RUN_JOBS: gettext_lazy("Start, cancel and retry runs on the dbt platform, through the API."),
     Action.CHECK_MAIL: gettext_lazy("See how mail leaves the server, and send a test through it."),
     Action.SEE_AUDIT: gettext_lazy("Read the audit log."),
 }
