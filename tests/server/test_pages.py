@@ -294,7 +294,7 @@ class TestDeliveries:
         Attempt.objects.create(delivery=delivery, at=NOW, took=0.2, verdict="dead", because={"code": "smtp_address_unknown", "params": {}})
         client, log = sign_in(shop), f"/a/{shop.account.pk}/deliveries"
         assert "nightly" in client.get(f"{log}?state=dead").content.decode()
-        assert "No message is in this state" in client.get(f"{log}?state=sent").content.decode()
+        assert "No message fits. Look without:" in client.get(f"{log}?state=sent").content.decode()
         opened = client.get(f"{log}?open={delivery.pk}").content.decode()
         assert "Given up" in opened
         assert "There is no such address" in opened

@@ -156,6 +156,7 @@ ROWS = (
     Row("a/<int:account_id>/runs/<int:run_id>", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/runs/<int:run_id>/artifacts/<int:step>/<str:name>", Action.SEE_JOBS, GET=200),
     Row("a/<int:account_id>/deliveries", Action.SEE_DELIVERIES, GET=200),
+    Row("a/<int:account_id>/deliveries.csv", Action.SEE_DELIVERIES, GET=200),
     Row("a/<int:account_id>/deliveries/resend", Action.RESEND_DELIVERIES, POST=302, data={"delivery": "all"}),
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>", Action.READ_MAILBOX, GET=200),

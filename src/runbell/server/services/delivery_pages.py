@@ -1,33 +1,27 @@
-"""The delivery log, and the mailbox where mail stays as long as no relay is set."""
+"""The delivery log: pages of it, one delivery, and all of it for a file."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
-from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from runbell.core.because import Because
-from runbell.core.deliveries import PENDING, DeliveryState
+from runbell.core.deliveries import DeliveryState
 from runbell.core.permissions import Action
-from runbell.server.db.models import Attempt, Delivery, MailboxItem
+from runbell.server.db.models import Attempt, Delivery, Environment, Job, State
 from runbell.server.db.models.deliveries import LOST
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import IN_DESTINATION, address_of
+from runbell.server.services.delivery_filters import GROUPS, Chosen, Wish, counts
 
 PAGE = 50
+BATCH = 500  # lines of a file, read at once
 DAY = timedelta(hours=24)
-GROUPS: Mapping[str, tuple[DeliveryState, ...]] = {
-    "sent": (DeliveryState.SENT, DeliveryState.FOLDED),
-    "trying": PENDING,
-    "dead": (DeliveryState.DEAD,),
-    "unsent": (DeliveryState.SUPPRESSED,),
-}
-"""The filter's words, and the states each holds."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,7 @@ class DeliveryLine:
     purpose: str
     job: str
     environment: str
+    project: str
     run_id: int | None
     outcome: str
     kind: str
@@ -65,73 +60,110 @@ class DeliveryLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Behind a line of the log. In a URL ``<microseconds>.<id>``: it stays right when the line itself is deleted or sent again."""
+
+    at: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{(self.at - EPOCH) // timedelta(microseconds=1)}.{self.id}"
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """None for what is no place."""
+        found = re.fullmatch(r"([0-9]{1,17})\.([0-9]{1,15})", text)
+        return cls(EPOCH + timedelta(microseconds=int(found[1])), int(found[2])) if found else None
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
-    """`counts` by filter word, with ``all``; `day` counts the last 24 hours by the same words."""
+    """`counts` by filter word, with ``all``, of what the filters leave; `day` of everything in the last 24 hours. None counts beyond `COUNTED`."""
 
     lines: tuple[DeliveryLine, ...]
     counts: Mapping[str, int]
     day: Mapping[str, int]
-    older: int | None
+    older: Place | None
 
 
 @dataclass(frozen=True, slots=True)
-class MailLine:
-    id: int
-    subject: str
-    recipient: str
-    at: datetime
-    outcome: str
+class LogPlaces:
+    """`environments`: id and name of those to choose from. The names of the environment and the job that were chosen, or nothing."""
+
+    environments: tuple[tuple[int, str], ...]
+    environment: str
+    job: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    line: MailLine
-    sender: str
-    headers: tuple[tuple[str, str], ...]
-    html: str
-    text: str
+def log_places(actor: Actor, wish: Wish) -> LogPlaces:
+    """Raises `NotThere` for a job or an environment of another account."""
+    found = Environment.objects.filter(Q(state=State.ACTIVE) | Q(pk=wish.environment), account=actor.account_id).select_related("project")
+    named = {place.pk: f"{place.name} · {place.project.name}" for place in found}
+    job = Job.objects.filter(account=actor.account_id, pk=wish.job).values_list("name", flat=True).first() if wish.job is not None else ""
+    if job is None or wish.environment not in (None, *named):
+        raise NotThere
+    environments = sorted(named.items(), key=lambda item: item[1].casefold())
+    return LogPlaces(tuple(environments), named[wish.environment] if wish.environment is not None else "", job)
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """`is_relayed`: a mail server is set, so nothing new comes here."""
+def delivery_log(actor: Actor, wish: Wish, *, group: str, opened: int | None, place: Place | None, now: datetime) -> Log:
+    """Newest first, behind `place`. `group` is a word of `GROUPS` or ``all``; the delivery `opened` comes with its tries.
 
-    lines: tuple[MailLine, ...]
-    mail: Mail | None
-    is_relayed: bool
-    older: int | None
-
-
-def delivery_log(actor: Actor, *, group: str, opened: int | None, before: int | None, now: datetime) -> Log:
-    """Newest first. `group` is a word of `GROUPS` or ``all``; the delivery `opened` comes with its tries."""
+    As many statements and as much work for a million deliveries as for some thousands.
+    """
     actor.require(Action.SEE_DELIVERIES)
-    everything = _visible(actor)
-    chosen = everything.filter(state__in=GROUPS[group]) if group in GROUPS else everything
-    if before is not None:
-        chosen = chosen.filter(pk__lt=before)
-    rows = list(_told(chosen)[: PAGE + 1])
-    shown = rows[:PAGE]
-    tries = tuple(map(_try, Attempt.objects.filter(delivery=opened).order_by("at", "pk"))) if opened in {row.pk for row in shown} else ()
+    chosen = Chosen.by(actor.account_id, wish)
+    lines, older = _page(chosen.rows(group), place, PAGE, opened)
+    day = Chosen.by(actor.account_id, Wish(since=now - DAY))
+    words, recent = ("all", *GROUPS), ("all", "dead", "trying")
+    found = counts(actor.account_id, *map(chosen.rows, words), *map(day.rows, recent))
+    return Log(lines, dict(zip(words, found, strict=False)), dict(zip(recent, found[len(words) :], strict=True)), older)
+
+
+def every_line(actor: Actor, wish: Wish, *, group: str) -> Iterator[DeliveryLine]:
+    """All that the log would show, without their tries, a few at a time."""
+    actor.require(Action.SEE_DELIVERIES)
+    rows = Chosen.by(actor.account_id, wish).rows(group)
+
+    def lines() -> Iterator[DeliveryLine]:
+        place: Place | None = None
+        while True:
+            found, place = _page(rows, place, BATCH, None)
+            yield from found
+            if place is None:
+                return
+
+    return lines()
+
+
+def place_before(actor: Actor, delivery_id: int) -> Place | None:
+    """Where a page begins that has this delivery on top; None when it is not there any more."""
+    at = Delivery.objects.filter(account=actor.account_id, pk=delivery_id).values_list("created_at", flat=True).first()
+    return Place(at, delivery_id + 1) if at else None
+
+
+def _page(rows: QuerySet[Delivery], place: Place | None, size: int, opened: int | None) -> tuple[tuple[DeliveryLine, ...], Place | None]:
+    """Ids first: what is sorted or walked past has no joins."""
+    if place:
+        rows = rows.filter(created_at__lte=place.at).exclude(created_at=place.at, pk__gte=place.id)
+    ids = list(rows.values_list("pk", flat=True)[: size + 1])
+    shown = sorted(_told(Delivery.objects.filter(pk__in=ids[:size])), key=lambda row: (row.created_at, row.pk), reverse=True)
+    tries = tuple(map(_try, Attempt.objects.filter(delivery=opened).order_by("at", "pk"))) if opened in ids[:size] else ()
     lines = tuple(_line(row, tries if row.pk == opened else ()) for row in shown)
-    return Log(lines, *_counts(everything, now), older=shown[-1].pk if len(rows) > PAGE else None)
+    return lines, Place(shown[-1].created_at, shown[-1].pk) if len(ids) > size and shown else None
 
 
 def get_delivery(actor: Actor, delivery_id: int) -> DeliveryLine:
     """One line of the log, with its tries. Raises `NotThere`."""
     actor.require(Action.SEE_DELIVERIES)
-    row = _told(_visible(actor)).filter(pk=delivery_id).first()
+    row = _told(Chosen.by(actor.account_id, Wish()).rows()).filter(pk=delivery_id).first()
     if row is None:
         raise NotThere
     return _line(row, tuple(map(_try, row.tries.order_by("at", "pk"))))
 
 
-def _visible(actor: Actor) -> QuerySet[Delivery]:
-    """Sign-in mails and the like are a matter between the server and one person."""
-    return Delivery.objects.filter(account=actor.account_id).exclude(purpose="account").order_by("-pk")
-
-
 def _told(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    related = rows.select_related("run__job__environment", "destination__member__user", "destination__link__workspace").defer(
+    related = rows.select_related("run__job__environment__project", "destination__member__user", "destination__link__workspace").defer(
         "run__log_end", *IN_DESTINATION
     )
     return related.annotate(may_be_twice=may_be_twice())
@@ -142,14 +174,6 @@ def may_be_twice() -> Combinable:
     return Q(state=DeliveryState.SENT) & Exists(Attempt.objects.filter(delivery=OuterRef("pk"), verdict=LOST))
 
 
-def _counts(deliveries: QuerySet[Delivery], now: datetime) -> tuple[dict[str, int], dict[str, int]]:
-    recent = Count("pk", filter=Q(created_at__gt=now - DAY))
-    by_state = list(deliveries.order_by().values_list("state").annotate(n=Count("pk"), recent=recent))
-    ever = {group: sum(n for state, n, _ in by_state if state in states) for group, states in GROUPS.items()}
-    day = {group: sum(n for state, _, n in by_state if state in states) for group, states in GROUPS.items()}
-    return {"all": sum(ever.values()), **ever}, {"all": sum(day.values()), **day}
-
-
 def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
     job = row.run.job if row.run else None
     return DeliveryLine(
@@ -158,6 +182,7 @@ def _line(row: Delivery, tries: tuple[Try, ...]) -> DeliveryLine:
         purpose=row.purpose,
         job=job.name if job else "",
         environment=job.environment.name if job else "",
+        project=job.environment.project.name if job else "",
         run_id=row.run_id,
         outcome=row.run.outcome if row.run else "",
         kind=row.destination.kind if row.destination else "email",
@@ -185,44 +210,3 @@ def _try(row: Attempt) -> Try:
 
 def _because(stored: Mapping[str, Any] | None) -> Because | None:
     return Because.from_json(stored) if stored else None
-
-
-def mailbox(actor: Actor, *, item: int | None, before: int | None) -> Mailbox:
-    """The newest mail is open unless `item` says which. Raises `NotThere` for a mail of another account."""
-    items = _mails(actor)
-    if before is not None:
-        items = items.filter(pk__lt=before)
-    rows = list(items.defer("content")[: PAGE + 1])
-    shown = rows[:PAGE]
-    opened = item if item is not None else shown[0].pk if shown else None
-    return Mailbox(
-        lines=tuple(map(_mail_line, shown)),
-        mail=mail(actor, opened) if opened is not None else None,
-        is_relayed=bool(settings.RUNBELL_SMTP_URL),
-        older=shown[-1].pk if len(rows) > PAGE else None,
-    )
-
-
-def mail(actor: Actor, item: int) -> Mail:
-    row = _mails(actor).filter(pk=item).first()
-    if row is None:
-        raise NotThere
-    parsed = message_from_bytes(bytes(row.content), policy=policy.default)
-    headers = tuple((name, str(value)) for name, value in parsed.items())
-    return Mail(_mail_line(row), str(parsed["From"] or ""), headers, _part(parsed, "html"), _part(parsed, "plain"))
-
-
-def _mails(actor: Actor) -> QuerySet[MailboxItem]:
-    actor.require(Action.READ_MAILBOX)
-    items = MailboxItem.objects.filter(account=actor.account_id).exclude(delivery__purpose="account")  # a reset link is for one person
-    return items.select_related("delivery__run").defer("delivery__run__log_end").order_by("-pk")
-
-
-def _mail_line(row: MailboxItem) -> MailLine:
-    run = row.delivery.run
-    return MailLine(row.pk, row.subject, row.recipient, row.at, run.outcome if run else "")
-
-
-def _part(parsed: EmailMessage, kind: str) -> str:
-    body = parsed.get_body(preferencelist=(kind,))
-    return str(body.get_content()) if body else ""

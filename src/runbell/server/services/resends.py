@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from runbell.core.deliveries import PENDING, DeliveryState
 from runbell.core.permissions import Action
@@ -11,9 +11,12 @@ from runbell.server.db import bell
 from runbell.server.db.models import Delivery
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.delivery_filters import Chosen, Wish
 
 MOST = 10_000
 """At once: one statement, and they leave together. More are left for a second time."""
+HAS_MESSAGE = Q(message__isnull=False)
+"""A mail of the server to one person, such as a reset, has no message to send again."""
 
 
 @transaction.atomic
@@ -29,17 +32,26 @@ def resend(actor: Actor, delivery_id: int, *, now: datetime) -> Delivery:
     return delivery
 
 
+def count_dead(actor: Actor, wish: Wish, *, seen: datetime) -> int:
+    """How many `resend_dead` sends: the number on its button."""
+    return _dead(actor, wish, seen).count()
+
+
 @transaction.atomic
-def resend_dead(actor: Actor, *, now: datetime) -> int:
-    """All of the account that were given up; how many. The oldest first, at most `MOST`."""
+def resend_dead(actor: Actor, wish: Wish, *, seen: datetime, now: datetime) -> int:
+    """All that fit the wish and were given up when somebody looked, and still are; how many. The oldest first, at most `MOST`."""
     actor.require(Action.RESEND_DELIVERIES)
-    dead = _own(actor).filter(state=DeliveryState.DEAD).order_by("pk")
-    return _requeue(actor, Delivery.objects.filter(pk__in=list(dead.values_list("pk", flat=True)[:MOST]), state=DeliveryState.DEAD), now)
+    dead = list(_dead(actor, wish, seen).values_list("pk", flat=True))
+    return _requeue(actor, Delivery.objects.filter(pk__in=dead, state=DeliveryState.DEAD), now)
+
+
+def _dead(actor: Actor, wish: Wish, seen: datetime) -> QuerySet[Delivery]:
+    rows = Chosen.by(actor.account_id, wish).rows("dead").filter(HAS_MESSAGE).exclude(settled_at__gt=seen)
+    return rows.order_by("created_at", "pk")[:MOST]
 
 
 def _own(actor: Actor) -> QuerySet[Delivery]:
-    """A mail of the server to one person, such as a reset, has no message to send again."""
-    return Delivery.objects.filter(account=actor.account_id, message__isnull=False)
+    return Delivery.objects.filter(HAS_MESSAGE, account=actor.account_id)
 
 
 def _requeue(actor: Actor, rows: QuerySet[Delivery], now: datetime) -> int:

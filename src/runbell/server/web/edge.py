@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
@@ -117,7 +118,7 @@ def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403_csrf.html", {"no_cookie": reason == REASON_NO_CSRF_COOKIE}, status=403)
 
 
-def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[..., HttpResponse]:
+def member_page(view: Callable[Concatenate[Page, P], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Strangers to the account get 404, members without the right a 403 page in the same frame; nothing of it is cached.
 
     Pages are compressed here and not for all: a weak ETag is none to the API's If-Match. The one secret beside what a reader
@@ -126,7 +127,7 @@ def member_page(view: Callable[Concatenate[Page, P], HttpResponse]) -> Callable[
 
     @gzip_page
     @wraps(view)
-    def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def door(request: HttpRequest, account_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return redirect_to_login(_kept(request) or _where_one_was(request))
         found: Frame | None = None

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -101,13 +102,12 @@ def link(page: Page) -> HttpResponse:
 
 @never_cache
 @require_GET
-def callback(request: HttpRequest) -> HttpResponse:
+def callback(request: HttpRequest) -> HttpResponseBase:
     """Back from Slack. Its URL holds a code, so every way out of here leads to another URL, but for strangers, whose code it is not."""
     expected = _expected(request)
     if expected is None:
         return render(request, "runbell/slack_lost.html", status=400)
-    answer: HttpResponse = _finish(request, expected["account"], next_url=expected["next"])
-    return answer
+    return _finish(request, expected["account"], next_url=expected["next"])
 
 
 @member_page

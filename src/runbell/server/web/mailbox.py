@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from runbell.server.services.delivery_pages import mail, mailbox
+from runbell.server.services.mailbox_pages import mail, mailbox
 from runbell.server.web.edge import Page, landing, member_page
 
 VIEWS = ("html", "text", "headers")

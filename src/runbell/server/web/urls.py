@@ -44,6 +44,7 @@ _account = [
     path("runs/<int:run_id>", runs.run, name="run"),
     path("runs/<int:run_id>/artifacts/<int:step>/<str:name>", runs.artifact, name="artifact"),
     path("deliveries", deliveries.deliveries, name="deliveries"),
+    path("deliveries.csv", deliveries.download, name="deliveries_csv"),
     path("deliveries/resend", deliveries.send_again, name="resend"),
     path("mailbox", mailbox.show, name="mailbox"),
     path("mailbox/<int:item_id>", mailbox.show, name="mail"),

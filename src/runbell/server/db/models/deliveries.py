@@ -13,6 +13,9 @@ from runbell.server.db.models.runs import Run
 
 LOST = "lost"
 """Verdict of an attempt that went out and had no answer: it may have arrived."""
+ENDED = sorted(state.value for state in DeliveryState if state not in PENDING)
+ENDED_SQL = f"state IN ({', '.join(map(repr, ENDED))})"
+"""A literal, not parameters: only then does SQLite see that the partial index `delivery_ended` fits."""
 
 
 class Purpose(models.TextChoices):
@@ -46,7 +49,7 @@ class Delivery(models.Model):
     Only `services.deliveries` and the claim change `state`. `key` on the wire is ``<id>.<resends>``.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deliveries")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.RUN)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="deliveries")
     destination = models.ForeignKey(Destination, on_delete=models.CASCADE, null=True, related_name="deliveries", db_index=False)
@@ -72,7 +75,8 @@ class Delivery(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["lane", "account", "due_at"], name="delivery_turn", condition=Q(state__in=[s.value for s in PENDING])),
-            models.Index(fields=["account", "-id"], name="delivery_by_account"),
+            models.Index(fields=["account", "-created_at", "-id"], name="delivery_log"),
+            models.Index(fields=["account", "state", "-created_at", "-id"], name="delivery_ended", condition=Q(state__in=ENDED)),
             models.Index(fields=["destination", "-id"], name="delivery_by_destination"),
         ]
 

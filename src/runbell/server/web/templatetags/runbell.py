@@ -86,6 +86,15 @@ def choose_url(context: Context, environment: int | None = None, search: str = "
 
 
 @register.simple_tag(takes_context=True)
+def drop(context: Context, name: str) -> str:
+    """This page without one of its filters, from the start."""
+    query = context["request"].GET.copy()
+    for other in (name, "before", "from", "open"):
+        query.pop(other, None)
+    return f"?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
 def side_link(context: Context, name: str, icon_name: str, label: str) -> SafeString:
     """An entry of the settings' side navigation; the page that is open says `side=<its URL name>`."""
     current = SafeString(' aria-current="page"' if context.get("side") == name else "")
