@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from runbell.core.permissions import Role
 from runbell.core.runs import Outcome
+from tests.browser.axe import violations
 from tests.browser.conftest import PageAs
 from tests.browser.people import People
 from tests.browser.slack_steps import Begin, SlackSteps, new_team, told
@@ -157,6 +158,26 @@ def test_another_channel_and_another_environment(begin: Begin, people: People, l
     pull = people.report(Outcome.CANCELLED, job="pull requests", environment="Staging")
     assert told(ada, "data-alerts") == [[nightly]]
     assert sorted(told(ada, "shop-ops")) == sorted([[hourly], [pull]])
+
+
+def test_settings_are_copied_to_another_channel(begin: Begin, people: People, language: str) -> None:
+    ada = begin(language=language)
+    ada.link()
+    ada.open()
+    ada.steps.pick_environment("Production")
+    for channel, outcome in (("data-alerts", Outcome.FAILED), ("shop-ops", Outcome.WARNED)):
+        ada.pick_channel(channel)
+        ada.steps.choose("nightly", outcome)
+    ada.page.goto(people.path("settings/notifications/copy?what=slack"))
+    ada.page.get_by_role("checkbox", name="#shop-ops").check()
+    ada.page.get_by_role("button", name=ada.say("Preview")).click()
+    preview = ada.page.get_by_role("region").filter(has=ada.page.locator("#preview-head"))
+    expect(preview).to_contain_text("#shop-ops")
+    assert violations(ada.page) == []
+    preview.get_by_role("button").click()
+    expect(ada.page.locator("[data-toast]")).to_be_visible()
+    failed = people.report(Outcome.FAILED, job="nightly")
+    assert told(ada, "data-alerts") == told(ada, "shop-ops") == [[failed]]
 
 
 def test_only_public_channels_can_be_chosen(begin: Begin, language: str) -> None:
