@@ -169,6 +169,7 @@ _TEXTS = (
 )
 
 
+_AS_STORED = (str, bool, int, float, type(None))
 _TONES: Mapping[Any, Tone] = {tone.value: tone for tone in Tone}
 
 
@@ -177,6 +178,10 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _store(value: Any) -> Any:
+    if type(value) in _AS_STORED:
+        return value
+    if isinstance(value, Bar):
+        return [value.tone.value, value.height]
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DateTimeField, Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from runbell.core.because import Because
 from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decide
@@ -15,6 +16,7 @@ from runbell.core.runs import Git, Outcome, Trigger
 from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
 from runbell.server.db import bell
+from runbell.server.db.inserts import insert
 from runbell.server.db.models import Account, Delivery, Destination, Job, Message, Receipt, Rule, Run, State
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services.pauses import paused_because
@@ -68,15 +70,13 @@ def weigh(run: Run, steps: Sequence[StepFacts], rules: Sequence[Rule], *, now: d
 
 def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
     """Receipts, messages and deliveries of any number of stored runs: a statement for each of the three, and one for a told run's history."""
-    Receipt.objects.bulk_create(_receipt(one.run, decision, now) for one in decided for decision in one.matched)
+    insert(_receipt(one.run, decision, now) for one in decided for decision in one.matched)
     told = [one for one in decided if one.told]
     if not told:
         return
     messages = [_messages(one, now) for one in told]
-    Message.objects.bulk_create(message for by_language in messages for message in by_language.values())
-    Delivery.objects.bulk_create(
-        delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now)
-    )
+    insert(message for by_language in messages for message in by_language.values())
+    insert(delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now))
     transaction.on_commit(bell.ring)
 
 
@@ -213,10 +213,11 @@ def run_facts(run: Run, account: Account, steps: Sequence[StepFacts]) -> RunFact
 Past = tuple[Outcome, float | None, datetime]
 
 
-def _runs_before() -> QuerySet[Run, tuple[str, datetime, datetime | None]]:
+def _runs_before() -> QuerySet[Run, tuple[str, str, str | None]]:
+    """Times as text: thirty rows at a time, Django's way to make moments of them would cost more than all the rest."""
     ended = Run.objects.filter(job=Given("job"), merged_into=None, started_at__lte=Given("started_at", DateTimeField())).exclude(outcome="")
     before = ended.exclude(pk=Given("run")).order_by("-started_at", "-pk")
-    return before.values_list("outcome", "started_at", "finished_at")[: HISTORY - 1]
+    return before.values_list("outcome", Cast("started_at", TextField()), Cast("finished_at", TextField()))[: HISTORY - 1]
 
 
 _find_before = Prepared(_runs_before)
@@ -225,8 +226,15 @@ _find_before = Prepared(_runs_before)
 def _past(run: Run) -> list[Past]:
     """The last runs that ended, oldest first, this one at the end."""
     before = _find_before(job=run.job_id, started_at=run.started_at, run=run.pk)
-    rows = [*reversed(before), (run.outcome, run.started_at, run.finished_at)]
+    ended = [(outcome, _moment(start), end and _moment(end)) for outcome, start, end in reversed(before)]
+    rows = [*ended, (run.outcome, run.started_at, run.finished_at)]
     return [(Outcome(outcome), (end - start).total_seconds() if end else None, start) for outcome, start, end in rows]
+
+
+def _moment(text: str) -> datetime:
+    """SQLite keeps UTC without saying so."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def usual_seconds(past: Sequence[Past]) -> tuple[float | None, float | None]:

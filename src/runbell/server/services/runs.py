@@ -19,6 +19,7 @@ from runbell.core.outcomes import because_of, run_outcome
 from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
 from runbell.core.runs import JobRef, RunReport, RunState, to_json
+from runbell.server.db.inserts import insert
 from runbell.server.db.models import Account, Job, Run, RunKey
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services import artifacts
@@ -106,7 +107,7 @@ def _record_now(report: RunReport, actor: Actor, now: datetime) -> Recorded:
     if not all(in_project(actor, run.job.environment.project_id) for run in runs):
         raise NotThere  # a key is no way around a token's limits
     run = _merge(runs)
-    RunKey.objects.bulk_create(RunKey(account_id=run.account_id, key=key, run=run) for key in _keys(report) if key not in known)
+    insert(RunKey(account_id=run.account_id, key=key, run=run) for key in _keys(report) if key not in known)
     if run.decided_at is not None:
         return Recorded(run, is_new=False, ignored=_add_late(run, report))
     if report.state is RunState.FINISHED or run.state == RunState.STARTED:
@@ -148,8 +149,8 @@ def _add_runs(reports: Sequence[RunReport], actor: Actor, now: datetime) -> list
         if run.state == RunState.FINISHED:
             decided.append(weigh(run, told_steps(run, numbered(report)), rules, now=now, account=account))
     told = list(zip(runs, reports, strict=True))
-    Run.objects.bulk_create(runs)
-    RunKey.objects.bulk_create(RunKey(account_id=account.pk, key=key, run=run) for run, report in told for key in _keys(report))
+    insert(runs)
+    insert(RunKey(account_id=account.pk, key=key, run=run) for run, report in told for key in _keys(report))
     store_steps((run, numbered(report)) for run, report in told)
     store_decided(decided, now=now)
     return [Recorded(run, is_new=True) for run in runs]

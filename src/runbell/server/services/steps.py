@@ -8,6 +8,7 @@ from typing import Any
 from runbell.core.outcomes import step_outcome
 from runbell.core.runs import NodeReport, NodeStatus, Outcome, RunReport, RunState, StepReport
 from runbell.messages.facts import StepFacts
+from runbell.server.db.inserts import insert
 from runbell.server.db.models import Node, Run, Step
 
 Told = tuple[Run, Sequence[StepReport]]
@@ -30,13 +31,9 @@ def stored_steps(run: Run) -> list[StepFacts]:
 
 def store_steps(told: Iterable[Told]) -> None:
     """Of any number of runs by two statements; SQLite takes a thousand values in one."""
-    steps, nodes = [], []
-    for run, reports in told:
-        for report in reports:
-            steps.append(step := _step(run, report))
-            nodes += [_node(step, node) for node in report.nodes]
-    Step.objects.bulk_create(steps)
-    Node.objects.bulk_create(nodes, batch_size=500)
+    steps = [(_step(run, report), report) for run, reports in told for report in reports]
+    insert(step for step, _ in steps)
+    insert(_node(step, node) for step, report in steps for node in report.nodes)
 
 
 def complete_steps(run: Run, reports: Iterable[StepReport]) -> None:
