@@ -54,6 +54,28 @@ class TestCreating:
         assert call("GET", f"/{data['id']}/")[1]["data"] == data
         assert call.refused("POST", "/", body()) == f"Key (account_id, slack_channel_id)=({shop.account.pk}, C0000001) already exists."
 
+    def test_one_of_the_whole_account_stays_that_and_is_otherwise_the_same(
+        self, shop: Acme, team: SlackWorkspace, mine: SlackLink, room: SlackChannel
+    ) -> None:
+        """The dbt platform's type 5, and what a client of Terraform's kind compares it with at each step."""
+        call = Caller(shop)
+        made = call.create(**body(type=5, on_failure=[shop.job.pk]))
+        facts = ("type", "slack_channel_id", "slack_channel_name", "on_failure")
+        assert [made[name] for name in facts] == [5, ROOM, "#data-alerts", [shop.job.pk]]
+        assert Destination.objects.get(pk=made["id"]).link == mine
+        assert "is 5 and cannot change" in call.refused("POST", f"/{made['id']}/", {**made, "type": 2})
+        changed = call("POST", f"/{made['id']}/", {**made, "on_failure": []})[1]["data"]
+        assert [changed[name] for name in facts] == [5, ROOM, "#data-alerts", []]
+        assert call("GET", f"/{made['id']}/")[1]["data"] == changed
+        other = configured(channel(team, "other", "C0000002"), mine)
+        assert [row["id"] for row in call("GET", "/?type=5")[1]["data"]] == [made["id"]]
+        assert [row["id"] for row in call("GET", "/?type=2")[1]["data"]] == [other.pk]
+        assert (
+            call.refused("POST", "/", body(type=2)) == f"Key (account_id, slack_channel_id)=({shop.account.pk}, C0000001) already exists."
+        )
+        assert call("POST", f"/{made['id']}/", {"state": 2})[0] == 200
+        assert call.create(**body())["type"] == 2
+
     def test_without_a_live_link_of_ones_own_it_is_refused(self, shop: Acme, team: SlackWorkspace, room: SlackChannel) -> None:
         link(team, second_admin(shop))
         assert "link the Slack workspace first" in Caller(shop).refused("POST", "/", body(), 403)
@@ -77,7 +99,7 @@ class TestCreating:
             ({"slack_channel_name": "#other"}, "slack_channel_name: is #data-alerts in Slack"),
             ({"user_id": 1_000_000}, "user_id: must be"),
             ({"external_email": "x@partner.example"}, "external_email: goes with type 4"),
-            ({"type": 5}, "type: 5 is a Slack channel of the whole account"),
+            ({"type": 3}, "type: 3 is a webhook, which the dbt platform gave up; here you can set"),
             ({"on_failure": [1_000_000]}, "on_failure: there is no job"),
         ],
     )

@@ -22,7 +22,7 @@ from runbell.server.services.unsubscribe import unsubscribe_self
 ACCOUNT = "/accounts/{int:account_id}"
 NOTIFICATION = f"{ACCOUNT}/notifications/{{int:key}}"
 
-_ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, shapes.SLACK_CHANNEL: destinations.add_slack_channel}
+_ADD = {shapes.EXTERNAL_EMAIL: destinations.add_external_email, **dict.fromkeys(shapes.SLACK_TYPES, destinations.add_slack_channel)}
 
 router = Router(tags=["dbt Admin API"])
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Router
 
 from runbell.core.permissions import Action
-from runbell.server.api import described, shapes
+from runbell.server.api import described, models_v3, shapes
 from runbell.server.api.browse import browse
 from runbell.server.api.edge import TokenAuth, account_actor, actor_of
 from runbell.server.api.envelope import Query, answer, install, listed, route
@@ -81,5 +81,6 @@ def nothing(request: HttpRequest, rest: str) -> HttpResponse:
 
 
 api = NinjaAPI(title="Runbell, as the dbt Admin API v3", version="3", urls_namespace="runbell-admin-v3", auth=TokenAuth(), docs_url=None)
+api.add_router("", models_v3.router)
 api.add_router("", router)
 install(api)

@@ -30,8 +30,8 @@ NO_LINK = "link the Slack workspace first (Account settings › Integrations): a
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
-def answer(data: object, code: int = 200, extra: Mapping[str, Any] | None = None) -> JsonResponse:
-    return JsonResponse({"status": _status(code, "Success!"), "data": data, **({"extra": extra} if extra is not None else {})}, status=code)
+def answer(data: object, code: int = 200, extra: Mapping[str, Any] | None = None, said: str = "Success!") -> JsonResponse:
+    return JsonResponse({"status": _status(code, said), "data": data, **({"extra": extra} if extra is not None else {})}, status=code)
 
 
 def problem(code: int, message: str) -> JsonResponse:

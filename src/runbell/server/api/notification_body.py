@@ -6,14 +6,15 @@ from typing import Any
 from django.http import HttpRequest
 
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
-from runbell.server.api.shapes import EXTERNAL_EMAIL, MEMBER_EMAIL, SLACK_CHANNEL
+from runbell.server.api.shapes import EXTERNAL_EMAIL, MEMBER_EMAIL, SLACK_OF_ACCOUNT, SLACK_TYPES
 from runbell.server.services.rules import ON
 from runbell.server.services.setting_changes import Change, Stale
 
 ACTIVE, DELETED = 1, 2
 MAX_IDS = 5_000  # in one list
-_HERE = "1 (a member's e-mail), 2 (a Slack channel) or 4 (an external e-mail)"
-_NOT_HERE = {3: "3 is a webhook, which the dbt platform gave up", 5: "5 is a Slack channel of the whole account"}
+_TYPES = (MEMBER_EMAIL, EXTERNAL_EMAIL, *SLACK_TYPES)
+_HERE = "1 (a member's e-mail), 2 or 5 (a Slack channel) or 4 (an external e-mail)"
+_NOT_HERE = {3: "3 is a webhook, which the dbt platform gave up"}
 
 
 _NUMBER = {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_INTEGER}
@@ -26,7 +27,7 @@ NEW_NOTIFICATION: dict[str, Any] = {
     "type": "object",
     "required": ["type"],
     "properties": {
-        "type": {"enum": [MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL]},
+        "type": {"enum": sorted(_TYPES)},
         "state": {"enum": [ACTIVE, DELETED, None]},
         "id": _NUMBER,
         "account_id": _NUMBER,
@@ -56,7 +57,7 @@ class NotificationBody:
         kind = self._number("type") if self._fields.required("type") is not None else None
         if kind in _NOT_HERE:
             raise BadField("type", f"{_NOT_HERE[kind]}; here you can set {_HERE}")
-        if kind not in (MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL):
+        if kind not in _TYPES:
             raise BadField("type", f"must be {_HERE}")
         return kind
 
@@ -95,6 +96,7 @@ class NotificationBody:
             external_email=self._external_email(),
             user_id=self.user_id,
             slack_channel_id=self._slack_channel_id(),
+            is_of_account=self.type == SLACK_OF_ACCOUNT,
             slack_channel_name=self._fields.text("slack_channel_name", limit=400),
         )
 
@@ -108,8 +110,8 @@ class NotificationBody:
 
     def _slack_channel_id(self) -> str:
         channel_id = self._fields.text("slack_channel_id", limit=400)
-        if channel_id and self.type != SLACK_CHANNEL:
-            raise BadField("slack_channel_id", "goes with type 2")
+        if channel_id and self.type not in SLACK_TYPES:
+            raise BadField("slack_channel_id", "goes with type 2 or 5")
         return channel_id
 
     def _number(self, name: str, *, low: int = 0, high: int = MAX_INTEGER) -> int | None:

@@ -7,14 +7,14 @@ from runbell.server.services.access import Actor
 from runbell.server.services.listings import Environment, Job, Member, Project
 from runbell.server.services.setting_changes import Setting
 
-MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL = 1, 2, 4
-_TYPES = {"email": EXTERNAL_EMAIL, "slack": SLACK_CHANNEL}  # of those that are no member's
+MEMBER_EMAIL, SLACK_CHANNEL, EXTERNAL_EMAIL, SLACK_OF_ACCOUNT = 1, 2, 4, 5
+SLACK_TYPES = (SLACK_CHANNEL, SLACK_OF_ACCOUNT)  # two names for one thing here: each is told what it was made as
 
 
 def notification(setting: Setting) -> dict[str, Any]:
     """`runbell_environments` is ours: rules that cover every job of an environment, which the dbt platform does not have."""
     row = setting.destination
-    kind = MEMBER_EMAIL if row.member else _TYPES[row.kind]
+    kind = _type(setting)
     member = row.member or (row.link.member if row.link else row.created_by)
     return {
         "id": row.pk,
@@ -23,13 +23,21 @@ def notification(setting: Setting) -> dict[str, Any]:
         "type": kind,
         "external_email": row.address if kind == EXTERNAL_EMAIL else None,
         "slack_channel_id": row.settings.get("channel_id"),
-        "slack_channel_name": row.address if kind == SLACK_CHANNEL else None,
+        "slack_channel_name": row.address if kind in SLACK_TYPES else None,
         **setting.boxes.to_json(),
         "state": int(row.state),
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "user": _names(member.user.name) if member else None,
     }
+
+
+def _type(setting: Setting) -> int:
+    if setting.destination.member:
+        return MEMBER_EMAIL
+    if setting.destination.kind == "email":
+        return EXTERNAL_EMAIL
+    return SLACK_OF_ACCOUNT if setting.is_of_account else SLACK_CHANNEL
 
 
 def me(actor: Actor) -> dict[str, Any]:

@@ -56,6 +56,7 @@ Action = Literal[
     "environment.merge",
     "environment.delete",
     "environment.restore",
+    "environment.owners",
     "project.rename",
     "project.forget_alias",
     "project.merge",

@@ -20,7 +20,7 @@ from runbell.server.services.decisions import SECRETS
 from runbell.server.services.digests import TAKES_LISTS
 from runbell.server.services.external_settings import active_member, save_unique
 from runbell.server.services.rules import Boxes, boxes_of, clear_rules, replace_rules
-from runbell.server.services.setting_changes import Change, HeldToProject, Setting, Stale, Taken
+from runbell.server.services.setting_changes import OF_ACCOUNT, Change, HeldToProject, Setting, Stale, Taken
 from runbell.server.services.slack_targets import SLACK
 from runbell.server.services.targets import Held
 
@@ -66,6 +66,9 @@ def add_slack_channel(change: Change, *, actor: Actor, now: datetime) -> Setting
         destination = slack_settings.start(target, actor=actor, now=now)
         if destination is None:
             raise taken
+        if change.is_of_account:
+            destination.settings |= {OF_ACCOUNT: True}
+            destination.save(update_fields=["settings"])
         _replace_boxes(destination, change, actor, now)
         added = _setting(_find(visible_to(actor), destination.pk))
         _record(added, "notifications.create", actor, now, after=_facts(added))

@@ -7,6 +7,8 @@ from runbell.server.db.models import Destination
 from runbell.server.services.access import NotAllowed
 from runbell.server.services.rules import Boxes, Choices
 
+OF_ACCOUNT = "of_account"
+
 
 class Taken(ValueError):
     """A second live setting for one recipient; in the words of the dbt platform, which its clients look for."""
@@ -39,6 +41,11 @@ class Setting:
         return member.user_id if member else None
 
     @property
+    def is_of_account(self) -> bool:
+        """Of a Slack channel: API clients made it as one of the whole account. It is sent like any other."""
+        return OF_ACCOUNT in self.destination.settings
+
+    @property
     def recipient(self) -> str:
         """As the audit log names it."""
         link = self.destination.link
@@ -60,3 +67,4 @@ class Change:
     takes_lists: bool | None = None  # of an external address, in a storm of mails; None: stays
     slack_channel_id: str = ""
     slack_channel_name: str = ""
+    is_of_account: bool = False

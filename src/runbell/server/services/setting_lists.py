@@ -10,7 +10,7 @@ from runbell.server.services.access import Actor
 from runbell.server.services.destinations import EMAIL, visible_to
 from runbell.server.services.listings import Page, Reads, Window, take
 from runbell.server.services.rules import boxes_of
-from runbell.server.services.setting_changes import Setting
+from runbell.server.services.setting_changes import OF_ACCOUNT, Setting
 from runbell.server.services.slack_targets import SLACK
 
 ORDERS = {"id": "pk", "created_at": "created_at", "updated_at": "updated_at"}
@@ -36,7 +36,13 @@ def list_settings(actor: Actor, filters: Mapping[str, Any], window: Window) -> t
 
 def _condition(name: str, value: Any) -> Q:
     if name == "type":
-        kinds = {1: Q(member__isnull=False), 2: Q(kind=SLACK), 4: Q(kind=EMAIL, member__isnull=True)}
+        of_account = f"settings__{OF_ACCOUNT}"
+        kinds = {
+            1: Q(member__isnull=False),
+            2: Q(kind=SLACK) & Q(**{f"{of_account}__isnull": True}),
+            4: Q(kind=EMAIL, member__isnull=True),
+            5: Q(kind=SLACK) & Q(**{of_account: True}),
+        }
         return kinds.get(value, Q(pk__in=()))
     if name == "user_id":
         by = Q(link__member__user=value) | Q(link__isnull=True, created_by__user=value)

@@ -68,6 +68,7 @@ SENTENCES: dict[audit.Action, Promise] = {
     "environment.merge": gettext_lazy("The environment %(subject)s was merged into another"),
     "environment.delete": gettext_lazy("The environment %(subject)s was deleted"),
     "environment.restore": gettext_lazy("The environment %(subject)s was brought back"),
+    "environment.owners": gettext_lazy("What is set about owners of models in the environment %(subject)s was changed"),
     "project.rename": gettext_lazy("The project %(subject)s was renamed"),
     "project.forget_alias": gettext_lazy("An old name of the project %(subject)s was forgotten"),
     "project.merge": gettext_lazy("The project %(subject)s was merged into another"),

@@ -76,6 +76,7 @@ class Project(Named):
 class Environment(Named, Pausable):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="environments")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
+    model_notifications = models.JSONField(null=True)  # what API clients set about owners of models; nothing here acts on it
 
     class Meta:
         constraints: ClassVar = [_active_name("project", "environment_name"), _upstream("account", "environment_upstream")]
