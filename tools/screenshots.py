@@ -89,8 +89,11 @@ def in_slack(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
 
 PLACES = (
     *("", "jobs/1", "runs/1", "deliveries", "mailbox"),
-    *(f"settings/notifications/{name}" for name in ("email", "email?edit=1", "mine", "copy", "preview")),
-    *(f"settings/{name}" for name in ("profile", "sign-in", "members", "jobs", "tokens", "audit", "mail")),
+    *(f"settings/notifications/{name}" for name in ("email", "email?edit=1", "slack", "mine", "copy", "preview")),
+    *(
+        f"settings/{name}"
+        for name in ("profile", "sign-in", "members", "integrations", "integrations/dbt", "jobs", "tokens", "audit", "mail")
+    ),
 )
 
 

@@ -11,6 +11,7 @@ NOT_PAGES = {
     "healthz": "a word",
     "readyz": "JSON",
     "a/<int:account_id>/deliveries.csv": "a file",
+    "a/<int:account_id>/runs/<int:run_id>/artifacts/<int:step>/<str:name>": "a file of dbt, to be kept",
     "a/<int:account_id>/mailbox/<int:item_id>/html": "the letter in its frame, which test_email.py holds to its bytes",
     "a/<int:account_id>/settings/notifications/preview/html": "the same of a preview",
     "a/<int:account_id>/settings/notifications/slack/channels": "what the picker of Slack channels shows while one types",

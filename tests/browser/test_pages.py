@@ -39,8 +39,9 @@ def test_pages_of_refusal(role: Role | None, page_as: PageAs, furnished: People,
 
 
 def look(page: Page) -> None:
-    """Light and dark at full width, then narrow."""
+    """Light and dark at full width, then narrow. Beside the navigation, each has a step that leads on."""
     expect(page.locator("h1")).to_have_count(1)
+    expect(page.locator("main").locator("a:visible, button:visible").first).to_be_visible()
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         assert not (found := violations(page)), f"{theme}:\n" + "\n".join(found)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.test import Client
+from tools.permissions import PAGE, text
 
 from runbell.core.permissions import Action, Permission, Role
 from runbell.server.services.tokens import create_token
@@ -36,6 +37,10 @@ def test_every_url_has_its_row() -> None:
     missing, gone = there - rows, rows - there
     assert not missing, "say in tests/server/walk.py who may use these"
     assert not gone, "these are no more"
+
+
+def test_the_table_in_the_docs_is_that_of_today() -> None:
+    assert PAGE.read_text(encoding="utf-8") == text(), "write it anew: .venv/bin/python -m tools.permissions"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
