@@ -34,7 +34,8 @@ def mail(name: str, language: str) -> bytes:
     elif name == "digest":
         to = recipient(because=Because("waited_together", {"n": len(DIGEST.runs)}), thread="", why_url="")
     else:
-        to = recipient(because=Because("is_admin"), thread="", unsubscribe_url="", why_url="")
+        why = Because("connected_dbt" if name == "dbt-stopped" else "is_admin")
+        to = recipient(because=why, thread="", unsubscribe_url="", why_url="")
     return email.address(email.render(message, reader(language), TRANSPORT), to, "12.0")
 
 

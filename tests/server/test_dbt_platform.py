@@ -227,6 +227,18 @@ class TestSettling:
         assert DbtPlatform.objects.get().failures == 0
 
 
+class TestRemoving:
+    def test_what_goes_silent_is_said_beforehand(self, platform: DbtPlatform, dbt: FakeDbt, shop: Acme) -> None:
+        dbt.world.jobs[102] = (11, "hourly")
+        poll(platform)
+        text = sign_in(shop).get(f"/a/{shop.account.pk}/settings/integrations/dbt/{platform.pk}/remove").content.decode()
+        assert "2 jobs come from there and go silent. 1 recipient hears of them now." in text
+
+    def test_without_jobs_nothing_does(self, platform: DbtPlatform, shop: Acme) -> None:
+        text = sign_in(shop).get(f"/a/{shop.account.pk}/settings/integrations/dbt/{platform.pk}/remove").content.decode()
+        assert "silent" not in text
+
+
 class TestWebhook:
     def test_a_wrong_signature_changes_nothing(self, platform: DbtPlatform, dbt: FakeDbt) -> None:
         body, signature = dbt.event(dbt.world.add_run("failed"), "job.run.errored")

@@ -44,7 +44,7 @@ DBT_SENTENCES: dict[str, Callable[[Words, Mapping[str, Any]], str]] = {
     "dbt_limited": lambda words, _: words.say("The dbt platform asks for fewer questions. It is asked again when it says so."),
     "dbt_endless": lambda words, _: words.say("The dbt platform's list does not end, so it was given up."),
     "dbt_token": lambda words, _: words.say(
-        "The dbt platform does not accept this token. Make a new service token there and save it here."
+        "The dbt platform does not accept this token. Make a new service token there and save it in Runbell."
     ),
     "dbt_rights": lambda words, params: words.say(
         "The token may not read {what}. Give it the permission set Job Viewer, or a higher one, for all projects.",

@@ -63,6 +63,15 @@ OUTAGE = NoticeFacts(
     because=Because("too_old", {"last": {"code": "smtp_unreachable", "params": {"text": "Connection refused"}}}),
 )
 
+DBT_STOPPED = NoticeFacts(
+    notice=Notice.DBT_STOPPED,
+    account="Acme Retail",
+    account_id="1",
+    address="dbt platform 12345",
+    at=NIGHT + timedelta(hours=8),
+    because=Because("dbt_token"),
+)
+
 INVITATION = InvitationFacts(
     account="Acme Retail",
     account_id="1",
@@ -105,5 +114,6 @@ EXAMPLES: Mapping[str, Callable[[str], Message]] = {
     "invitation": lambda language: compose_invitation(INVITATION, language),
     "unsubscribed": lambda language: compose_notice(UNSUBSCRIBED, language),
     "outage": lambda language: compose_notice(OUTAGE, language),
+    "dbt-stopped": lambda language: compose_notice(DBT_STOPPED, language),
 }
 """Each message by its name, in the language asked for."""

@@ -1,17 +1,20 @@
 """Accounts of the dbt platform that tell of runs: connected, changed, removed. Their secrets go in and never come out."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from django.db.models import Count, Q
 
 from runbell.core.dbt_runs import MAX_ID
 from runbell.core.fields import CONTROL, BadField
 from runbell.core.permissions import Action
 from runbell.server.db import bell
-from runbell.server.db.models import Account, DbtPlatform, DbtRun, Member
+from runbell.server.db.models import Account, DbtPlatform, DbtRun, Environment, Job, Member, State
 from runbell.server.services import audit
 from runbell.server.services.access import Actor, NotThere
+from runbell.server.services.rules import live_rules
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_SECRET = 500
@@ -36,6 +39,21 @@ def platform_for(actor: Actor, platform_id: int) -> DbtPlatform:
 def list_platforms(actor: Actor) -> list[DbtPlatform]:
     actor.require(Action.CONNECT_DBT)
     return list(DbtPlatform.objects.filter(account=actor.account_id, removed_at=None).order_by("url", "external_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """What a removal makes silent: jobs that come from there, and how many recipients hear of any of them."""
+
+    jobs: int
+    recipients: int
+
+
+def silenced(platform: DbtPlatform) -> Silenced:
+    mine = {"account": platform.account_id, "integration": integration_of(platform), "state": State.ACTIVE}
+    jobs, environments = Job.objects.filter(**mine), Environment.objects.filter(**mine)
+    rules = live_rules().filter(Q(job__in=jobs) | Q(environment__in=environments), destination__state=State.ACTIVE)
+    return Silenced(jobs.filter(hidden_at=None).count(), rules.aggregate(n=Count("destination", distinct=True))["n"])
 
 
 def host_of(platform: DbtPlatform) -> str:

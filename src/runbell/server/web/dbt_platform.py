@@ -88,6 +88,7 @@ def remove(page: Page, platform_id: int) -> HttpResponse:
         side="integrations",
         question=gettext("Remove %(name)s?") % {"name": name},
         verb=gettext("Remove"),
+        silenced=dbt_platforms.silenced(platform),
         back=reverse("dbt_platform", args=[page.frame.account_id, platform_id]),
     )
 
