@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runbell.channels.dbt_api import DbtApi, DbtTrouble, Kind
+from runbell.channels.guard import Guard
 from tests.fakes.dbt_platform import FakeDbt
 
 NOW = datetime.now(UTC)
+HERE = Guard(allows_private=True)
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def dbt() -> Iterator[FakeDbt]:
 
 @pytest.fixture
 def api(dbt: FakeDbt) -> Iterator[DbtApi]:
-    found = DbtApi(dbt.url, str(dbt.world.account), dbt.token, timeout=1)
+    found = DbtApi(dbt.url, str(dbt.world.account), dbt.token, guard=HERE, timeout=1)
     yield found
     found.close()
 
@@ -92,7 +94,7 @@ def test_a_listing_that_never_ends_is_given_up(api: DbtApi, dbt: FakeDbt) -> Non
 
 def test_nobody_is_there() -> None:
     with pytest.raises(DbtTrouble) as trouble:
-        DbtApi("http://127.0.0.1:9", "7", "dbtc_secret", timeout=1).account()
+        DbtApi("http://127.0.0.1:9", "7", "dbtc_secret", guard=HERE, timeout=1).account()
     assert trouble.value.kind is Kind.WAY
     assert "dbtc_secret" not in repr(trouble.value.because)
 
@@ -118,5 +120,5 @@ def test_an_act_is_sent_once(api: DbtApi, dbt: FakeDbt, fault: int | str) -> Non
 
 def test_an_act_that_never_left_says_so() -> None:
     with pytest.raises(DbtTrouble) as trouble:
-        DbtApi("http://127.0.0.1:9", "7", "token").act("jobs/101/run/", {})
+        DbtApi("http://127.0.0.1:9", "7", "token", guard=HERE).act("jobs/101/run/", {})
     assert not trouble.value.is_asked

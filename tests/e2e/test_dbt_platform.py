@@ -74,7 +74,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with FakeDbt() as dbt, SmtpServer() as smtp:
-        env = {"RUNBELL_SMTP_URL": smtp.url, "RUNBELL_DBT_POLL": "1s", "RUNBELL_DBT_SETTLE": "3s"}
+        env = {"RUNBELL_SMTP_URL": smtp.url, "RUNBELL_DBT_POLL": "1s", "RUNBELL_DBT_SETTLE": "3s", "RUNBELL_PRIVATE_HOSTS": "on"}
         with running(tmp_path / "home", **env) as server:
             server.furnish(())
             choose(server)

@@ -26,6 +26,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@pytest.fixture(autouse=True)
+def the_platform_is_on_this_machine(settings: Settings) -> None:
+    settings.RUNBELL_PRIVATE_HOSTS = True
+
+
 @pytest.fixture
 def dbt() -> Iterator[FakeDbt]:
     with FakeDbt() as fake:
@@ -440,3 +445,12 @@ class TestPage:
     def test_another_account_sees_nothing_of_it(self, platform: DbtPlatform, settings: Settings) -> None:
         other = acme("Other", "other.test")
         assert sign_in(other).get(f"/a/{other.account.pk}/settings/integrations/dbt/{platform.pk}").status_code == 404
+
+
+def test_a_host_on_this_machine_is_not_asked_unless_it_is_allowed(
+    shop: Acme, dbt: FakeDbt, platform: DbtPlatform, settings: Settings
+) -> None:
+    settings.RUNBELL_PRIVATE_HOSTS = False
+    page = sign_in(shop).post(f"/a/{shop.account.pk}/settings/integrations/dbt/{platform.pk}/check", follow=True)
+    assert "private network" in page.content.decode()
+    assert not dbt.asked

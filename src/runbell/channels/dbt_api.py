@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
+from runbell.channels.guard import Guard
 from runbell.channels.http import Answer, Http, Lost, Unreached
 from runbell.core.because import Because
 
@@ -21,7 +22,7 @@ MAX_PAUSE = timedelta(hours=1)
 RELATED = '["trigger","job","environment","run_steps"]'
 LISTS = {"projects": "v3", "environments": "v3", "jobs": "v2", "users": "v3", "notifications": "v2"}
 CODES = (
-    *("dbt_unreachable", "dbt_tls", "dbt_silent", "dbt_no_answer", "dbt_http", "dbt_not_api", "dbt_limited", "dbt_endless"),
+    *("dbt_unreachable", "dbt_tls", "dbt_silent", "dbt_private", "dbt_no_answer", "dbt_http", "dbt_not_api", "dbt_limited", "dbt_endless"),
     *("dbt_token", "dbt_rights", "dbt_missing", "dbt_refused"),
 )
 
@@ -48,10 +49,10 @@ class DbtTrouble(Exception):
 
 
 class DbtApi:
-    """Used by one thread at a time. Every method raises `DbtTrouble` and nothing else."""
+    """Used by one thread at a time. Every method raises `DbtTrouble` and nothing else. Members name the host: `guard` says where it may be."""
 
-    def __init__(self, url: str, account_id: str, token: str, *, timeout: float = TIMEOUT) -> None:
-        self._http, self._url, self._account, self._token = Http(timeout=timeout), url.rstrip("/"), account_id, token
+    def __init__(self, url: str, account_id: str, token: str, *, guard: Guard, timeout: float = TIMEOUT) -> None:
+        self._http, self._url, self._account, self._token = Http(timeout=timeout, guard=guard), url.rstrip("/"), account_id, token
 
     def close(self) -> None:
         self._http.close()

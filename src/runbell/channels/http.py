@@ -1,7 +1,8 @@
 """HTTP out: one kept connection, through the proxy that the environment names, and an honest word about what was sent.
 
 `http.client` because it connects in a step of its own: what goes wrong there went wrong before the first byte, and what goes wrong
-later may have arrived. Libraries above it mix the two up. No redirect is followed: a token goes nowhere else.
+later may have arrived. Libraries above it mix the two up. No redirect is followed: a token goes nowhere else. With a `Guard`, nothing
+goes into the own network: for hosts that members name.
 """
 
 import ssl
@@ -15,6 +16,7 @@ from time import monotonic
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from runbell.channels.guard import Forbidden, Guard, GuardedConnection, GuardedTlsConnection
 from runbell.channels.smtp_verdicts import masked
 
 IDLE = 30.0  # seconds; a firewall may drop a silent connection without telling, and then nobody knows whether a message arrived
@@ -30,7 +32,7 @@ class Answer:
 
 
 class Unreached(Exception):
-    """Nothing was sent. `word` is unreachable, tls or silent; `proxy` is host:port when one stood between."""
+    """Nothing was sent. `word` is unreachable, tls, silent or, with a guard, private; `proxy` is host:port when one stood between."""
 
     def __init__(self, word: str, text: str = "", proxy: str = "") -> None:
         super().__init__(word)
@@ -44,8 +46,8 @@ class Lost(Exception):
 class Http:
     """Used by one thread at a time. `clock` counts seconds and never goes back."""
 
-    def __init__(self, *, timeout: float, clock: Callable[[], float] = monotonic) -> None:
-        self._timeout, self._clock = timeout, clock
+    def __init__(self, *, timeout: float, clock: Callable[[], float] = monotonic, guard: Guard | None = None) -> None:
+        self._timeout, self._clock, self._guard = timeout, clock, guard
         self._kept: HTTPConnection | None = None
         self._to = ""
         self._used_at = 0.0
@@ -111,6 +113,8 @@ class Http:
         try:
             connection = self._connection(parts, proxy)
             connection.connect()
+        except Forbidden:
+            unreached = Unreached("private")
         except (OSError, HTTPException, ValueError) as error:  # a host name may not be encodable, a port no number
             unreached = _why(error, proxy)
         if connection is None or unreached:
@@ -122,6 +126,12 @@ class Http:
     def _connection(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
         way = proxy or parts
         host, port = way.hostname or "", way.port or PORTS.get(way.scheme, 80)
+        if self._guard and not proxy:
+            if parts.scheme == "https":
+                return GuardedTlsConnection(host, port, timeout=self._timeout, guard=self._guard, trust=trust())
+            return GuardedConnection(host, port, timeout=self._timeout, guard=self._guard)
+        if self._guard:
+            self._guard.check_if_known(parts.hostname or "")
         if parts.scheme != "https":
             return HTTPConnection(host, port, timeout=self._timeout)
         connection = HTTPSConnection(host, port, timeout=self._timeout, context=trust())

@@ -34,6 +34,9 @@ DBT_SENTENCES: dict[str, Callable[[Words, Mapping[str, Any]], str]] = {
     "dbt_unreachable": lambda words, params: _way(words, params, words.say("The dbt platform cannot be reached from this server")),
     "dbt_tls": lambda words, params: _way(words, params, words.say("No secure connection to the dbt platform")),
     "dbt_silent": lambda words, params: _way(words, params, words.say("The dbt platform did not answer in time")),
+    "dbt_private": lambda words, _: words.say(
+        "This host is in a private network, where Runbell asks nothing. Whoever runs the server may allow it in its settings."
+    ),
     "dbt_no_answer": lambda words, _: words.say("The dbt platform broke the connection off, or did not answer in time."),
     "dbt_http": lambda words, params: words.say(
         "The dbt platform answered with HTTP {code}. It is asked again by itself.", code=_text(params, "code")

@@ -88,6 +88,11 @@ SETTINGS = (
     ),
     Setting("RUNBELL_DBT_SETTLE", "20s", "How long a run of the dbt platform that ended waits for its details before its message goes."),
     Setting("RUNBELL_DBT_POLL", "60s", "How often the dbt platform is asked for runs of which no webhook told."),
+    Setting(
+        "RUNBELL_PRIVATE_HOSTS",
+        "off",
+        "on: hosts that members name, such as their dbt platform's, may be in private networks and on this machine. Or off.",
+    ),
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from runbell.channels.dbt_api import TIMEOUT, DbtApi, DbtTrouble, Kind
 from runbell.server.db.models import DbtPlatform
+from runbell.server.services.dbt_platforms import api_of
 from runbell.server.services.notices import tell_dbt_stopped
 
 BUSY = timedelta(seconds=10)  # a 429 without Retry-After
@@ -25,7 +26,7 @@ def asking(platform: DbtPlatform, *, now: datetime, timeout: float = TIMEOUT) ->
     """Raises `Held` before anything is asked. What comes of it is noted; `DbtTrouble` goes on to the caller."""
     if platform.held_until and platform.held_until > now:
         raise Held
-    with closing(DbtApi(platform.url, platform.external_id, platform.token, timeout=timeout)) as api:
+    with closing(api_of(platform, timeout=timeout)) as api:
         try:
             yield api
         except DbtTrouble as trouble:

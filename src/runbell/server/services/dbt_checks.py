@@ -12,7 +12,7 @@ from runbell.server.db import bell
 from runbell.server.db.models import DbtPlatform
 from runbell.server.services import limits
 from runbell.server.services.access import Actor
-from runbell.server.services.dbt_platforms import platform_for
+from runbell.server.services.dbt_platforms import api_of, platform_for
 
 CHECKS_A_MINUTE = 6
 WHAT = ("account", "projects", "environments", "jobs", "runs", "artifacts")
@@ -23,7 +23,7 @@ def check_now(actor: Actor, platform_id: int, *, now: datetime) -> None:
     platform = platform_for(actor, platform_id)
     limits.take(f"dbt-check:{platform.pk}", CHECKS_A_MINUTE, now=now)
     lines: list[dict[str, object]] = []
-    with closing(DbtApi(platform.url, platform.external_id, platform.token)) as api:
+    with closing(api_of(platform)) as api:
         for what in WHAT:
             trouble = _trouble(_question(api, what))
             lines.append({"what": what, "because": trouble.because.to_json() if trouble else None})

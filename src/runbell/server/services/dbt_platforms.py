@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 
+from runbell.channels.dbt_api import TIMEOUT, DbtApi
+from runbell.channels.guard import Guard
 from runbell.core.dbt_runs import MAX_ID
 from runbell.core.fields import CONTROL, BadField
 from runbell.core.permissions import Action
@@ -67,6 +70,11 @@ def label_of(platform: DbtPlatform) -> str:
 def integration_of(platform: DbtPlatform) -> str:
     """What its projects, environments and jobs are known by, beside their id there."""
     return f"dbt:{platform.pk}"
+
+
+def api_of(platform: DbtPlatform, timeout: float = TIMEOUT) -> DbtApi:
+    guard = Guard(allows_private=settings.RUNBELL_PRIVATE_HOSTS)
+    return DbtApi(platform.url, platform.external_id, platform.token, guard=guard, timeout=timeout)
 
 
 def system_actor(account: Account) -> Actor:
