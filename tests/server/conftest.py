@@ -1,6 +1,7 @@
 import pytest
 from pytest_django import Settings
 
+from runbell.server.services.failures import BAD_LINKS, BAD_TOKENS
 from runbell.server.web import health
 from tests.server.people import Acme, acme
 
@@ -15,6 +16,13 @@ def cheap_passwords(settings: Settings) -> None:
 def mail_goes_to_the_outbox(settings: Settings) -> None:
     """Django's test runner puts a backend of its own there."""
     settings.EMAIL_BACKEND = "runbell.server.services.account_mail.OutboxBackend"
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_guessed() -> None:
+    """It is counted in memory, which tests share."""
+    BAD_TOKENS.forget()
+    BAD_LINKS.forget()
 
 
 @pytest.fixture(autouse=True)

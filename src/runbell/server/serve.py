@@ -18,6 +18,7 @@ from django.conf import settings
 from runbell.server import logs
 
 PR_SET_PDEATHSIG = 1
+HEAD_TIMEOUT, MAX_HEAD = 10_000, 64 * 1024  # milliseconds and bytes that the head of a request may take
 GRACE = 15.0  # seconds to finish what is in flight
 
 
@@ -64,7 +65,8 @@ def die_with(parent: int) -> None:
 def web(parent: int) -> None:
     die_with(parent)
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
 
     host, _, port = settings.RUNBELL_BIND.rpartition(":")
     Granian(
@@ -76,6 +78,8 @@ def web(parent: int) -> None:
         blocking_threads=settings.RUNBELL_WEB_THREADS,
         log_access=False,
         websockets=False,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT, max_buffer_size=MAX_HEAD),
     ).serve()
 
 

@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "runbell.server.db.apps.RunbellConfig",
 ]
 MIDDLEWARE = [
+    "runbell.server.web.sizes.SizeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -195,7 +196,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # members come by invitation or from the co
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {"manage_email": "5/h/user"}  # each sends mail to an address that somebody merely typed
+ACCOUNT_RATE_LIMITS = {
+    "manage_email": "5/h/user",  # each sends mail to an address that somebody merely typed
+    # Guessing is slowed by the address that is guessed at. What counts by the guesser's own is an office's, or a whole company's.
+    "login": "300/m/ip",
+    "login_failed": "100/m/ip,5/300s/key",
+}
 MFA_ADAPTER = "runbell.server.services.sign_ins.SecondStepAdapter"
 MFA_FORMS = {"activate_totp": "runbell.server.services.sign_ins.ActivateForm"}
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are the user's own; allauth's table of them stays empty

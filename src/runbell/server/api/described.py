@@ -12,7 +12,7 @@ from runbell.server.services.listings import MAX_PAGE, STATES, Reads
 
 REPORT: dict[str, Any] = json.loads(Path(__file__).with_name("report.schema.json").read_text())
 READ, WRITE = frozenset({401, 403, 404}), frozenset({400, 401, 403, 404, 413})
-ALWAYS = frozenset({503})  # while the database is out of order
+ALWAYS = frozenset({429, 503})  # to addresses that guess tokens, and while the database is out of order
 
 
 class Reported(Schema):

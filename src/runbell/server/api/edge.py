@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from allauth.account.adapter import get_adapter
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import NinjaAPI
@@ -16,6 +17,8 @@ from ninja.security.base import AuthBase
 from runbell.core.fields import BadField
 from runbell.core.runs import MAX_BODY
 from runbell.server.services.access import Actor, NotAllowed, NotThere
+from runbell.server.services.failures import BAD_TOKENS
+from runbell.server.services.limits import TooMany
 from runbell.server.services.readiness import DATABASE_TROUBLE, PATIENCE, is_out_of_order
 from runbell.server.services.tokens import authenticate
 
@@ -33,9 +36,11 @@ class TokenAuth(AuthBase):
         scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() not in ("token", "bearer"):
             return None
+        now = timezone.now()
         try:
-            return authenticate(plain.strip(), timezone.now())
+            return authenticate(plain.strip(), now)
         except NotThere:
+            BAD_TOKENS.count(get_adapter().get_client_ip(request), now=now)
             return None
 
 
@@ -117,11 +122,22 @@ def install_out_of_order(api: NinjaAPI, problem: Callable[[int, str], HttpRespon
         api.exception_handler(kind)(answer)
 
 
+def install_too_many(api: NinjaAPI, problem: Callable[[int, str], HttpResponse]) -> None:
+    def answer(request: HttpRequest, many: TooMany | type[TooMany]) -> HttpResponse:
+        assert isinstance(many, TooMany)
+        response = problem(429, "Too many wrong tokens came from this address. Tokens that are valid here are taken as before.")
+        response["Retry-After"] = str(many.retry_after)
+        return response
+
+    api.exception_handler(TooMany)(answer)
+
+
 def install(api: NinjaAPI) -> None:
     """One answer for each kind of trouble."""
     from ninja.errors import AuthenticationError
 
     install_out_of_order(api, problem)
+    install_too_many(api, problem)
     api.exception_handler(BadField)(lambda request, error: problem(400 if error.field == "body" else 422, error.message, error.field))
     api.exception_handler(TooLarge)(lambda request, error: problem(413, str(error), "body"))
     api.exception_handler(NotThere)(lambda request, error: problem(404, NOT_THERE))

@@ -17,7 +17,7 @@ from ninja.errors import AuthenticationError
 from runbell.core.fields import MAX_INTEGER, BadField, Fields
 from runbell.core.permissions import SENTENCES
 from runbell.server.api.described import ALWAYS, READ, Found, Refused
-from runbell.server.api.edge import TooLarge, install_out_of_order
+from runbell.server.api.edge import TooLarge, install_out_of_order, install_too_many
 from runbell.server.services.access import NotAllowed, NotThere
 from runbell.server.services.dbt_passing import NotDone, NotNow
 from runbell.server.services.job_settings import NameTaken, OldNameTaken
@@ -70,6 +70,7 @@ def route(
 def install(api: NinjaAPI) -> None:
     """Terraform takes a resource for gone when the body says 404, and for forbidden when the message speaks of permission."""
     install_out_of_order(api, problem)
+    install_too_many(api, problem)
     api.exception_handler(BadField)(lambda request, bad: problem(400, f"{bad.field}: {bad.message}"))
     api.exception_handler(NameTaken)(lambda request, taken: problem(400, f"name: the job {taken.other_id} of this environment has it."))
     api.exception_handler(OldNameTaken)(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from runbell.channels.dbt_api import DbtApi, DbtTrouble
+from runbell.channels.guard import Guard
 from runbell.core.dbt_settings import Left, Person, Wish, read_person, read_wish
 from runbell.server.services import dbt_mirror
 from runbell.server.services.dbt_mirror import Rows
@@ -34,9 +35,12 @@ class Source:
 
 
 def read_source(host: str, external_id: str, token: str, *, tell: Tell, wait: Wait) -> Source:
-    """Asks and changes nothing, there and here. `wait` is called when the platform wants to be left in peace. Raises `BadField`, `DbtTrouble`."""
+    """Asks and changes nothing, there and here. `wait` is called when the platform wants to be left in peace. Raises `BadField`, `DbtTrouble`.
+
+    Whoever may type the host at the server's own prompt may reach it from there anyway.
+    """
     url, external_id, token = read_url(host), read_account(external_id), read_secret("token", token)
-    with closing(DbtApi(url, external_id, token)) as api:
+    with closing(DbtApi(url, external_id, token, guard=Guard(allows_private=True))) as api:
         rows = {what: _patiently(api, what, tell, wait) for what in LISTS}
     people = [person for person in map(read_person, rows["users"]) if person]
     wishes = [wish for wish in map(read_wish, rows["notifications"]) if wish]

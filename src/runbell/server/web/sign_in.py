@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -30,6 +31,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """Under the public name: the Host of the request that asked is anybody's to choose."""
         uid, _, token = key.partition("-")
         return settings.RUNBELL_PUBLIC_URL + reverse("account_reset_password_from_key", args=[uid, token])
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Whoever comes past the proxies has an address of their own; allauth takes that for a fault of the settings."""
+        try:
+            return super().get_client_ip(request)  # type: ignore[no-any-return]
+        except ImproperlyConfigured:
+            return str(request.META["REMOTE_ADDR"])
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponseBase:
         sign_ins.forget_ended_sessions(user, now=timezone.now())

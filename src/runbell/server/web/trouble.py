@@ -3,6 +3,7 @@
 import sys
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.defaults import server_error
 
@@ -16,3 +17,9 @@ def broken(request: HttpRequest) -> HttpResponse:
     # Not `render`: what a page is given with a request begins with its user.
     page = render_to_string("503.html", {"theme": "system"})
     return HttpResponse(page, status=503, headers={"Retry-After": str(PATIENCE), "Cache-Control": "no-store"})
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    response = render(request, "429.html", status=429)
+    response["Retry-After"] = "60"  # the shortest of allauth's windows; it does not say which one is full
+    return response

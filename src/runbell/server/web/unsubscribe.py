@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from allauth.account.adapter import get_adapter
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from runbell.server.services import unsubscribe as service
 from runbell.server.services.access import NotThere
+from runbell.server.services.failures import BAD_LINKS
 from runbell.server.services.limits import TooMany
 from runbell.server.services.subscriptions import Scope
 
@@ -29,13 +31,27 @@ def link_page(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Call
         try:
             response = view(request, *args, **kwargs)
         except NotThere:
-            return render(request, "runbell/unsubscribe_void.html", status=404)
-        except TooMany:
-            return render(request, "runbell/unsubscribe_wait.html", status=429)
+            return _no_link(request)
+        except TooMany as many:
+            return _wait(request, many)
         add_never_cache_headers(response)
         return response
 
     return door
+
+
+def _no_link(request: HttpRequest) -> HttpResponse:
+    try:
+        BAD_LINKS.count(get_adapter().get_client_ip(request), now=timezone.now())
+    except TooMany as many:
+        return _wait(request, many)
+    return render(request, "runbell/unsubscribe_void.html", status=404)
+
+
+def _wait(request: HttpRequest, many: TooMany) -> HttpResponse:
+    response = render(request, "runbell/unsubscribe_wait.html", status=429)
+    response["Retry-After"] = str(many.retry_after)
+    return response
 
 
 @link_page
