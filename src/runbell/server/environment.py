@@ -96,7 +96,7 @@ SETTINGS = (
     Setting("RUNBELL_WEB_THREADS", "4", "Requests served at the same time."),
     Setting("RUNBELL_LOG_LEVEL", "info", "debug, info, warning or error."),
     Setting("RUNBELL_SUPPORT_CONTACT", "", "Shown wherever the way out needs someone else: an address or a URL."),
-    Setting("RUNBELL_TIME_SCALE", "1", "Shrinks retry, lease and lost-run times; for tests."),
+    Setting("RUNBELL_TIME_SCALE", "1", "Shrinks retry, lease and lost-run times, and how long a body may take; for tests."),
     Setting("RUNBELL_DEBUG", "0", "1 shows tracebacks in the browser; for development alone."),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -70,12 +70,11 @@ def web(parent: int) -> None:
 
     host, _, port = settings.RUNBELL_BIND.rpartition(":")
     Granian(
-        "runbell.server.wsgi:application",
+        "runbell.server.wsgi:gateway",
         address=host.strip("[]"),
         port=int(port),
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         workers=1,
-        blocking_threads=settings.RUNBELL_WEB_THREADS,
         log_access=False,
         websockets=False,
         http=HTTPModes.http1,

@@ -1,4 +1,4 @@
-"""The WSGI application that granian serves."""
+"""The application that granian serves."""
 
 import os
 
@@ -9,8 +9,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runbell.server.settings")
 from django.conf import settings
 
 from runbell.server import logs
+from runbell.server.gateway import PATIENCE, Gateway
 from runbell.server.serve import die_with  # needs the settings named above
 
 die_with(os.getppid())
 logs.set_up(settings.RUNBELL_LOG_LEVEL)
 application = get_wsgi_application()
+
+
+def most_at(path: str) -> int:
+    """Artifacts alone are larger than reports and forms."""
+    is_artifact = path.startswith("/api/runbell/v1/runs/")
+    return max(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, settings.RUNBELL_MAX_ARTIFACT if is_artifact else 0)
+
+
+gateway = Gateway(application, threads=settings.RUNBELL_WEB_THREADS, most_at=most_at, patience=PATIENCE * settings.RUNBELL_TIME_SCALE)
