@@ -38,6 +38,11 @@ def no_real_slack(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
+def the_dbt_platform_is_on_this_machine(settings: Settings) -> None:
+    settings.RUNBELL_PRIVATE_HOSTS = True
+
+
+@pytest.fixture(autouse=True)
 def answers_are_listened_to(settings: Settings) -> None:
     settings.MIDDLEWARE = ["tests.quiet.Listener", *settings.MIDDLEWARE]
 

@@ -26,11 +26,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@pytest.fixture(autouse=True)
-def the_platform_is_on_this_machine(settings: Settings) -> None:
-    settings.RUNBELL_PRIVATE_HOSTS = True
-
-
 @pytest.fixture
 def dbt() -> Iterator[FakeDbt]:
     with FakeDbt() as fake:
