@@ -4,7 +4,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -33,11 +33,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         return settings.RUNBELL_PUBLIC_URL + reverse("account_reset_password_from_key", args=[uid, token])
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Whoever comes past the proxies has an address of their own; allauth takes that for a fault of the settings."""
+        """Whoever comes past the proxies has an address of their own; allauth takes that for a fault of the settings, and no address for one
+        of the visitor."""
         try:
             return super().get_client_ip(request)  # type: ignore[no-any-return]
-        except ImproperlyConfigured:
-            return str(request.META["REMOTE_ADDR"])
+        except (ImproperlyConfigured, PermissionDenied):
+            return str(request.META.get("REMOTE_ADDR", ""))
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponseBase:
         sign_ins.forget_ended_sessions(user, now=timezone.now())
