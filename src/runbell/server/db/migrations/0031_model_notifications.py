@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runbell', '0031_delivery_log'),
+        ('runbell', '0030_artifacts'),
     ]
 
     operations = [
