@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.forms import model_to_dict
 from django.test.utils import CaptureQueriesContext
 
@@ -49,5 +49,5 @@ def test_nothing_takes_no_statement(shop: Acme) -> None:
 def test_a_row_that_is_there_already_is_refused(shop: Acme) -> None:
     insert([run := Run(account=shop.account, job=shop.job, state="started", started_at=AT, received_at=AT)])
     insert([RunKey(account=shop.account, key="once", run=run)])
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError), transaction.atomic():
         insert([RunKey(account=shop.account, key="once", run=run)])
