@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from django.db import models
 from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 
 from runbell.core.deliveries import PENDING, DeliveryState
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination, Job, Run
 from runbell.server.db.models.deliveries import ENDED_SQL, Purpose
+from runbell.server.db.models.runs import RARE, RARE_SQL
 
 FEW = 5_000
+RUNS = 30_000
 COUNTED = 10_000
-"""Nothing is counted further: from here on the number only says that there are many."""
+COUNTED_IN_FILTERS = 1_000
+"""Nothing is counted further: from here on the number only says that there are many. What filters leave is farther apart."""
 GROUPS: Mapping[str, tuple[DeliveryState, ...]] = {
     "sent": (DeliveryState.SENT, DeliveryState.FOLDED),
     "trying": PENDING,
@@ -26,7 +30,6 @@ GROUPS: Mapping[str, tuple[DeliveryState, ...]] = {
     "unsent": (DeliveryState.SUPPRESSED,),
 }
 """The filter's words, and the states each holds."""
-Jobs = QuerySet[Job] | list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +58,23 @@ class Chosen:
 
     account_id: int
     where: Q
-    is_few: bool
+    is_few: bool = False
+    most: int = COUNTED  # nothing is counted further
 
     @classmethod
     def by(cls, account_id: int, wish: Wish) -> Self:
-        within, tests = _within(account_id, wish), _tests(wish)
-        if within is None and not wish.search:
-            return cls(account_id, tests, is_few=False)
-        jobs = Job.objects.filter(account=account_id) if within is None else within
-        named, addresses = _found(jobs, account_id, wish.search) if wish.search else (jobs, [])
+        tests = _tests(wish)
+        runs, addresses, within = _named(account_id, wish)
+        if runs is None and addresses is None:
+            return cls(account_id, tests, most=COUNTED if wish == Wish(since=wish.since) else COUNTED_IN_FILTERS)
         elsewhere = Q() if within is None else _is_about(within)
-        few = Q(run__in=Run.objects.filter(job__in=named).values("pk")) | Q(destination__in=addresses) & elsewhere
-        if Delivery.objects.filter(few).order_by()[: FEW + 1].count() <= FEW:
-            return cls(account_id, few & tests, is_few=True)
-        return cls(account_id, (_is_about(named) | Q(destination__in=addresses) & elsewhere) & tests, is_few=False)
+        to = Q(destination__in=addresses or []) & elsewhere
+        if _are_few(runs):
+            few = Q(run__in=runs.values("pk")) | to if runs is not None else to
+            if Delivery.objects.filter(few).order_by()[: FEW + 1].count() <= FEW:
+                return cls(account_id, few & tests, is_few=True)
+        many = Q(Exists(runs.filter(pk=OuterRef("run")))) | to if runs is not None else to
+        return cls(account_id, many & tests, most=COUNTED_IN_FILTERS)
 
     def rows(self, group: str = "all") -> QuerySet[Delivery]:
         """Those of a word of `GROUPS`, or of all, the newest first. Sign-in mails and the like are between the server and one person."""
@@ -84,11 +90,38 @@ class Chosen:
             return rows.exclude(state__in=[state for other, held in GROUPS.items() if other != "sent" for state in held])
         return rows.filter(state=states[0]).extra(where=[ENDED_SQL]) if states else rows  # noqa: S610  as above
 
+    def counts(self, *groups: str) -> dict[str, int]:
+        """In one statement, each up to `most`; few are read once for all."""
+        if self.is_few:
+            found = dict(self.rows().order_by().values_list("state").annotate(n=models.Count("pk")))
+            return {group: sum(n for state, n in found.items() if state in GROUPS.get(group, found)) for group in groups}
+        columns = [Count(self.rows(group).order_by().values("pk")[: self.most]) for group in groups]
+        return dict(zip(groups, Account.objects.filter(pk=self.account_id).values_list(*columns).get(), strict=True))
 
-def counts(account_id: int, *wanted: QuerySet[Delivery]) -> list[int]:
-    """Up to `COUNTED` of each, in one statement."""
-    columns = [Count(rows.order_by().values("pk")[:COUNTED]) for rows in wanted]
-    return list(Account.objects.filter(pk=account_id).values_list(*columns).get())
+
+Named = tuple[QuerySet[Run] | None, list[int] | None, QuerySet[Job] | None]
+
+
+def _named(account_id: int, wish: Wish) -> Named:
+    """Runs and destinations that the wish names, if it does; and the jobs it keeps to."""
+    within = _within(account_id, wish)
+    if wish.search:
+        jobs = Job.objects.filter(account=account_id) if within is None else within
+        named, addresses = _found(jobs, account_id, wish.search)
+        return Run.objects.filter(job__in=named) if named else None, addresses, within
+    if within is not None:
+        return Run.objects.filter(job__in=within), None, within
+    if wish.outcome in RARE:
+        runs = Run.objects.filter(account=account_id, outcome=wish.outcome)
+        return runs.extra(where=[RARE_SQL]), None, None  # noqa: S610  as above
+    if wish.channel not in ("", "email"):  # invitations are mail, and have no destination
+        return None, list(Destination.objects.filter(account=account_id, kind=wish.channel).values_list("pk", flat=True)), None
+    return None, None, None
+
+
+def _are_few(runs: QuerySet[Run] | None) -> bool:
+    """Few enough to look up the messages of each."""
+    return runs is None or runs.order_by()[: RUNS + 1].count() <= RUNS
 
 
 def _within(account_id: int, wish: Wish) -> QuerySet[Job] | None:
@@ -113,11 +146,11 @@ def _tests(wish: Wish) -> Q:
     return tests
 
 
-def _is_about(jobs: Jobs) -> Q:
+def _is_about(jobs: QuerySet[Job]) -> Q:
     return Q(Exists(Run.objects.filter(pk=OuterRef("run"), job__in=jobs)))
 
 
-def _found(jobs: QuerySet[Job], account_id: int, search: str) -> tuple[Jobs, list[int]]:
+def _found(jobs: QuerySet[Job], account_id: int, search: str) -> tuple[list[int], list[int]]:
     """Ids of jobs and destinations with these words. Compared here: SQLite knows no upper case beyond ASCII."""
     words = search.casefold()
     named = [pk for pk, name in jobs.values_list("pk", "name") if words in name.casefold()]

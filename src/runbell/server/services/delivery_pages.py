@@ -16,7 +16,7 @@ from runbell.server.db.models import Attempt, Delivery, Environment, Job, State
 from runbell.server.db.models.deliveries import LOST
 from runbell.server.services.access import Actor, NotThere
 from runbell.server.services.decisions import IN_DESTINATION, address_of
-from runbell.server.services.delivery_filters import GROUPS, Chosen, Wish, counts
+from runbell.server.services.delivery_filters import GROUPS, Chosen, Wish
 
 PAGE = 50
 BATCH = 500  # lines of a file, read at once
@@ -78,12 +78,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`counts` by filter word, with ``all``, of what the filters leave; `day` of everything in the last 24 hours. None counts beyond `COUNTED`."""
+    """`counts` by filter word, with ``all``, of what the filters leave; `day` of everything in the last 24 hours. Counts end at `most` and `COUNTED`."""
 
     lines: tuple[DeliveryLine, ...]
     counts: Mapping[str, int]
     day: Mapping[str, int]
     older: Place | None
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,7 @@ def delivery_log(actor: Actor, wish: Wish, *, group: str, opened: int | None, pl
     chosen = Chosen.by(actor.account_id, wish)
     lines, older = _page(chosen.rows(group), place, PAGE, opened)
     day = Chosen.by(actor.account_id, Wish(since=now - DAY))
-    words, recent = ("all", *GROUPS), ("all", "dead", "trying")
-    found = counts(actor.account_id, *map(chosen.rows, words), *map(day.rows, recent))
-    return Log(lines, dict(zip(words, found, strict=False)), dict(zip(recent, found[len(words) :], strict=True)), older)
+    return Log(lines, chosen.counts("all", *GROUPS), day.counts("all", "dead", "trying"), older, most=chosen.most)
 
 
 def every_line(actor: Actor, wish: Wish, *, group: str) -> Iterator[DeliveryLine]:

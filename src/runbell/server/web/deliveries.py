@@ -115,7 +115,7 @@ def deliveries(page: Page) -> HttpResponse:
         log=log,
         asked=asked,
         opened=opened,
-        filters=[(word, label, capped(log.counts[word])) for word, label in FILTERS.items()],
+        filters=[(word, label, capped(log.counts[word], log.most)) for word, label in FILTERS.items()],
         channels=CHANNELS,
         outcomes=CHOICES,
         spans={word: label for word, (_, label) in SPANS.items()},
@@ -205,8 +205,8 @@ def _all_again(page: Page, now: datetime) -> int:
     return resends.resend_dead(page.actor, Asked.read(page).wish(seen), seen=seen, now=now)
 
 
-def capped(n: int) -> str:
-    return f"{n}+" if n >= COUNTED else str(n)
+def capped(n: int, most: int = COUNTED) -> str:
+    return f"{n}+" if n == most else str(n)
 
 
 def headline(log: Log) -> str:

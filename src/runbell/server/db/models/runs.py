@@ -9,6 +9,10 @@ from runbell.core.runs import NodeStatus, Outcome, RunState
 from runbell.server.db.models.accounts import Account, Token
 from runbell.server.db.models.jobs import Job
 
+RARE = (Outcome.CANCELLED.value, Outcome.WARNED.value)
+RARE_SQL = f"outcome IN ({', '.join(map(repr, RARE))})"
+"""A literal, not parameters: only then does SQLite see that the partial index `run_rare` fits."""
+
 
 def _words(enum: type[Outcome] | type[RunState] | type[NodeStatus]) -> list[tuple[str, str]]:
     return [(word.value, word.value) for word in enum]
@@ -42,6 +46,7 @@ class Run(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["job", "-started_at"], name="run_by_job"),
             models.Index(fields=["account", "-id"], name="run_by_account"),
+            models.Index(fields=["account", "outcome", "-id"], name="run_rare", condition=Q(outcome__in=RARE)),
             models.Index(fields=["lost_at"], name="run_lost", condition=Q(lost_at__isnull=False)),
             models.Index(fields=["settle_at"], name="run_settle", condition=Q(decided_at__isnull=True, settle_at__isnull=False)),
         ]
