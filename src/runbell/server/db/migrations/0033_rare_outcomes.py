@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runbell', '0032_model_notifications'),
+        ('runbell', '0031_delivery_log'),
     ]
 
     operations = [
