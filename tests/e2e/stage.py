@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,15 +119,23 @@ class Server:
 
     def report(self, key: str) -> int:
         """Tells of a failed run until it is accepted, as often as it takes; returns the id of the run."""
-        deadline = time.monotonic() + 120
-        while (run := self._try(key)) is None:
-            assert time.monotonic() < deadline, f"{key} was not accepted"
-            time.sleep(0.02)
-        return run
+        return int(self.patiently("runs", failed(key))["id"])
 
-    def _try(self, key: str) -> int | None:
+    def report_batch(self, keys: Iterable[str]) -> list[int]:
+        """In one request, as CI systems send them."""
+        answer = self.patiently("runs:batch", {"reports": [failed(key) for key in keys]})
+        return [int(result["id"]) for result in answer["results"]]
+
+    def patiently(self, name: str, body: dict[str, Any]) -> Any:
+        deadline = time.monotonic() + 300
+        while (answer := self._try(name, body)) is None:
+            assert time.monotonic() < deadline, f"not accepted: {body}"
+            time.sleep(0.02)
+        return answer
+
+    def _try(self, name: str, body: dict[str, Any]) -> Any:
         try:
-            return int(self.call("POST", "/api/runbell/v1/runs", failed(key))["id"])
+            return self.call("POST", f"/api/runbell/v1/{name}", body)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code < 500:
