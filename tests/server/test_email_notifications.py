@@ -193,6 +193,17 @@ class TestWhatIGet:
         for words in ("set by ada@acme.test", "set by you", "set by somebody who left", "All jobs, also new ones"):
             assert words in page
 
+    def test_it_leads_on_to_the_messages_and_to_the_choice(self, shop: Acme) -> None:
+        shop.rule(shop.destination(Role.DEVELOPER))
+        page = text(sign_in(shop, Role.DEVELOPER).get(f"/a/{shop.account.pk}/settings/notifications/mine"))
+        assert f'href="/a/{shop.account.pk}/deliveries?q=dana%40acme.test"' in page
+        assert f'href="{url(shop).partition("?")[0]}"' in page
+
+    def test_who_may_not_choose_is_told_whom_to_ask(self, shop: Acme) -> None:
+        page = text(sign_in(shop, Role.VIEWER).get(f"/a/{shop.account.pk}/settings/notifications/mine"))
+        assert "It is chosen for you by: ada@acme.test." in page
+        assert "Choose what you hear about" not in page
+
     def test_unsubscribing_asks_then_says_how_to_undo(self, shop: Acme) -> None:
         shop.rule(shop.destination(Role.VIEWER))
         other = shop.rule(shop.destination())

@@ -119,6 +119,11 @@ class TestMany:
             client.get(f"/a/{shop.account.pk}/")
 
 
+@pytest.mark.parametrize("query", ["?show=warned", "?q=nothing+like+it", "?environment=999999"])
+def test_where_nothing_is_shown_everything_is_a_click_away(shop: Acme, query: str) -> None:
+    assert re.search(rf'No job here</h2>.*<a href="/a/{shop.account.pk}/">Show all jobs', home(shop, query))
+
+
 class TestThousands:
     def test_five_thousand_jobs_cost_what_five_hundred_do(self, shop: Acme, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
         """500 lines with 30 runs each are drawn, trouble is above them, and the rest is a click or a search away."""

@@ -11,6 +11,7 @@ from runbell.core.permissions import Action
 from runbell.core.runs import Outcome
 from runbell.server.services import unsubscribe
 from runbell.server.services.bounces import switched_off
+from runbell.server.services.job_pages import whom_to_ask
 from runbell.server.services.own_rules import own_rules
 from runbell.server.web.edge import Page, member_page
 
@@ -29,6 +30,7 @@ def mine(page: Page) -> HttpResponse:
         found=unsubscribe.own_subscription(page.actor, now=timezone.now()),
         outcomes=[outcome.value for outcome in Outcome],
         switched_off=[off for off in switched_off(page.actor) if off.member_id == page.actor.member.pk],
+        deciders=whom_to_ask(page.actor, Action.SET_OWN_NOTIFICATIONS),
     )
 
 
