@@ -9,9 +9,10 @@ All of it happens inside the turn of the worker: the digest stands in the outbox
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
+from django.db.models import DateTimeField, OuterRef, QuerySet, Subquery
 
 from runbell.channels.registry import channel
 from runbell.core.because import Because
@@ -21,6 +22,7 @@ from runbell.server.db import outbox
 from runbell.server.db.models import Account, Delivery, Destination
 from runbell.server.db.models import Message as StoredMessage
 from runbell.server.db.models.deliveries import Purpose
+from runbell.server.db.prepared import Given, GivenIds, Prepared
 from runbell.server.services.parcels import Parcel
 
 RUNS = {"slack": 30, "slack_webhook": 30, "email": 100}
@@ -88,9 +90,17 @@ def _stormy(destinations: Collection[int], now: datetime) -> set[int]:
     most = settings.RUNBELL_MAIL_DIGEST_AFTER
     if not destinations:
         return set()
-    newest = Delivery.objects.filter(destination=OuterRef("pk")).order_by("-pk").values("created_at")
-    rows = Destination.objects.filter(pk__in=destinations).annotate(at=Subquery(newest[most : most + 1]))
-    return set(rows.filter(at__gt=now - HOUR * settings.RUNBELL_TIME_SCALE).values_list("pk", flat=True))
+    return {pk for (pk,) in _find_stormy(most)(ids=destinations, since=now - HOUR * settings.RUNBELL_TIME_SCALE)}
+
+
+@lru_cache(maxsize=8)
+def _find_stormy(most: int) -> Prepared[tuple[int]]:
+    def stormy() -> QuerySet[Destination, tuple[int]]:
+        newest = Delivery.objects.filter(destination=OuterRef("pk")).order_by("-pk").values("created_at")
+        rows = Destination.objects.filter(pk__in=GivenIds("ids")).annotate(at=Subquery(newest[most : most + 1]))
+        return rows.filter(at__gt=Given("since", DateTimeField())).values_list("pk")
+
+    return Prepared(stormy)
 
 
 def _again_at(parcel: Parcel, lines: Mapping[int, Sequence[int]], heads: Mapping[int, Parcel], now: datetime) -> datetime | None:
