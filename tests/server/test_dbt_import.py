@@ -323,6 +323,10 @@ class TestSlackChannels:
             "steps": [{"index": 1, "command": "dbt build", "exit_code": 1}],
         }
         client.post("/api/runbell/v1/runs", report, content_type="application/json", headers={"Authorization": f"Token {shop.token}"})
+        hears = client.get(
+            "/api/runbell/v1/check?project=shop&environment=Production&job=hourly", headers={"Authorization": f"Token {shop.token}"}
+        )
+        assert hears.json()["job"]["hears"]["failed"] == 1  # ada alone
         [receipt] = Receipt.objects.filter(run__job=job, destination__kind="slack")
         assert (receipt.is_told, receipt.because["code"]) == (False, "slack_waiting")
 

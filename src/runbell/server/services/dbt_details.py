@@ -127,7 +127,8 @@ def _keep(detail: Detail, report: RunReport, run_id: int, now: datetime) -> None
 
 def aliases_of(platform: DbtPlatform, run_id: str) -> tuple[str, ...]:
     """As `runbell report` calls a run whose artifacts name it; not where two hosts could mean two runs by one number."""
-    hosts = DbtPlatform.objects.filter(account=platform.account_id).values_list("url", flat=True)
+    connected = DbtPlatform.objects.filter(account=platform.account_id).exclude(polled_to=None)  # ever: an import alone brings no runs
+    hosts = connected.values_list("url", flat=True)
     return (f"dbt-run:{run_id}",) if set(hosts) == {platform.url} else ()
 
 

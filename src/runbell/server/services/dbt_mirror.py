@@ -14,7 +14,7 @@ from runbell.channels.dbt_api import DbtApi
 from runbell.core.dbt_runs import Place
 from runbell.core.fields import trim_name
 from runbell.core.runs import MAX_NAME, JobRef
-from runbell.server.db.models import DbtPlatform, Environment, Job, State
+from runbell.server.db.models import DbtPlatform, Job, State
 from runbell.server.services.dbt_platforms import integration_of
 from runbell.server.services.job_places import FORMS, Kind
 from runbell.server.services.jobs import hold_account
@@ -54,12 +54,15 @@ Rows = Mapping[str, Mapping[str, Any]]
 def mirror(platform: DbtPlatform, projects: Rows, environments: Rows, jobs: Rows, *, now: datetime) -> None:
     """These are there; of others nothing is said."""
     hold_account(platform.account_id)
-    for row in projects.values():
-        _row(Kind.PROJECT, platform, _place(row), {"account_id": platform.account_id}, now, True)
-    for row in environments.values():
-        _environment(platform, row, projects, now)
+    account = {"account_id": platform.account_id}
+    above = {key: _row(Kind.PROJECT, platform, _place(row), account, now, True) for key, row in projects.items()}
+    places = {}
+    for key, row in environments.items():
+        if project := above.get(str(row.get("project_id"))):
+            places[key] = _row(Kind.ENVIRONMENT, platform, _place(row), {"project_id": project.pk}, now, True)
     for row in jobs.values():
-        _job(platform, row, projects, environments, now)
+        if environment := places.get(str(row.get("environment_id"))):
+            _row(Kind.JOB, platform, _place(row), {"environment_id": environment.pk}, now, True)
 
 
 def active(rows: list[Mapping[str, Any]]) -> Rows:
@@ -68,22 +71,6 @@ def active(rows: list[Mapping[str, Any]]) -> Rows:
 
 def _place(row: Mapping[str, Any]) -> Place:
     return Place(str(row["id"]), trim_name(str(row.get("name") or ""), MAX_NAME))
-
-
-def _environment(platform: DbtPlatform, row: Mapping[str, Any], projects: Rows, now: datetime) -> Environment | None:
-    project = projects.get(str(row.get("project_id")))
-    if project is None:
-        return None
-    ours = _row(Kind.PROJECT, platform, _place(project), {"account_id": platform.account_id}, now, True)
-    found: Environment = _row(Kind.ENVIRONMENT, platform, _place(row), {"project_id": ours.pk}, now, True)
-    return found
-
-
-def _job(platform: DbtPlatform, row: Mapping[str, Any], projects: Rows, environments: Rows, now: datetime) -> None:
-    environment = environments.get(str(row.get("environment_id")))
-    ours = _environment(platform, environment, projects, now) if environment else None
-    if ours:
-        _row(Kind.JOB, platform, _place(row), {"environment_id": ours.pk}, now, True)
 
 
 def _row(kind: Kind, platform: DbtPlatform, place: Place, owner: Owner, now: datetime, is_newest: bool) -> Any:

@@ -15,9 +15,9 @@ from runbell.server.services.trust import unconfirmed
 def able() -> Q:
     """Rules whose destination gets messages now: `decisions.silent_because` as a condition of the database."""
     member = Q(destination__member=None) | Q(destination__member__is_active=True, destination__member__user__is_active=True)
-    link = Q(destination__link=None) & ~Q(destination__kind=SLACK) | Q(
-        destination__link__ended_at=None, destination__link__workspace__broken_because__isnull=True
-    )
+    lives = Q(destination__link__ended_at=None, destination__link__workspace__broken_because__isnull=True)
+    # Without a link both of these are null too: then only what needs none hears.
+    link = lives & (Q(destination__link__isnull=False) | ~Q(destination__kind=SLACK))
     is_on = Q(destination__state=State.ACTIVE, destination__disabled_because__isnull=True)
     return member & link & is_on & ~unconfirmed("destination__")
 
