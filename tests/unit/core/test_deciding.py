@@ -147,6 +147,7 @@ manage_tokens              -       -        -      x
 manage_jobs                -       -        -      x
 link_slack                 -       -        -      x
 connect_dbt                -       -        -      x
+run_jobs                   -       -        -      x
 see_audit                  -       -        -      x
 check_mail                 -       -        -      x
 """
