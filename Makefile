@@ -90,6 +90,8 @@ fuzz: setup postgres ## Every operation of the API with hundreds of made-up requ
 
 scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 deliveries, the move of 100,000 runs to PostgreSQL, and backups that are killed.
 	RUNBELL_TEST_FLEET_DELIVERIES=30000 $(RUN)/pytest -n 0 -s tests/e2e/test_fleet.py
+	RUNBELL_TEST_PLAN_RUNS=100000 $(RUN)/pytest -n 0 tests/server/test_plans.py
+	RUNBELL_TEST_PLAN_RUNS=100000 $(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 0 tests/server/test_plans.py
 	RUNBELL_TEST_COPY_RUNS=100000 $(RUN)/pytest -n 0 -s tests/e2e/test_database_copy.py -k goes_on
 	$(RUN)/pytest -n 2 tests/e2e/test_database_copy.py tests/e2e/test_backups.py
 
