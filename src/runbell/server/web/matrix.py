@@ -232,7 +232,7 @@ def words() -> dict[str, Any]:
         "head": gettext("%(outcome)s: all shown jobs"),
         "changes": _forms(lambda n: ngettext("%(n)s change", "%(n)s changes", n)),
         "lines": _forms(lambda n: ngettext("in %(n)s line", "in %(n)s lines", n)),
-        "shown": _forms(lambda n: ngettext("%(n)s of %(all)s job is shown.", "%(n)s of %(all)s jobs are shown.", n)),
+        "shown": _forms(lambda n: ngettext("%(n)s of %(all)s jobs is shown.", "%(n)s of %(all)s jobs are shown.", n)),
         "heads": _forms(lambda n: ngettext("Column heads act on it only.", "Column heads act on these %(n)s only.", n)),
         "hidden": _forms(lambda n: ngettext("%(n)s line with changes is hidden.", "%(n)s lines with changes are hidden.", n)),
         "keep": _forms(
