@@ -28,7 +28,7 @@ def postgres() -> Iterator[Cluster]:
 NUMBERS = count()
 
 
-LONG = pytest.mark.long  # for a parameter or a test that `make test` leaves to `make faults`
+LONG = pytest.mark.long  # for a parameter or a test that `make test` leaves to `make faults` and `make slack`
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

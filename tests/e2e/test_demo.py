@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,6 +35,7 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.long
 def test_the_command_of_the_how_to_starts_a_fake_slack_beside_it() -> None:
     [command] = re.findall(r"^    (make .*)$", (ROOT / "docs/howto/slack.md").read_text(), re.MULTILINE)
     process = subprocess.Popen(
