@@ -57,7 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterat
     from django.conf import settings
 
     keys = {"RUNBELL_SECRET_KEY": settings.SECRET_KEY, "RUNBELL_ENCRYPTION_KEYS": ",".join(settings.RUNBELL_ENCRYPTION_KEYS)}
-    with running(tmp_path_factory.mktemp("served") / "home", RUNBELL_LOG_LEVEL="debug", **keys, **slack.settings) as server:
+    env = {"RUNBELL_LOG_LEVEL": "debug", "RUNBELL_PRIVATE_HOSTS": "on"}  # the fake dbt platform is on this machine
+    with running(tmp_path_factory.mktemp("served") / "home", **env, **keys, **slack.settings) as server:
         slack.app.events_url = f"{server.url}/integrations/slack/events"
         yield server
 
