@@ -5,6 +5,7 @@ import smtplib
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.bell import LOUD, QUIET, Bell
@@ -90,20 +91,20 @@ def drain(bell: Bell) -> tuple[Rate, float]:
     return Rate.of(DRAINED, done[-1] - done[WARM - 1], used), sink / DRAINED * 1000
 
 
-def plain_smtp(bell: Bell) -> Rate:
+def plain_smtp(bell: Bell, loops: int) -> Rate:
     """The same mails by smtplib: so many processes, each one after another on a kept connection."""
     path = bell.home / "mails"
     bell.sink.ask(f"dump {path}")
     bell.sink.ask("reset")
-    with ProcessPoolExecutor(CONNECTIONS) as pool:
-        used = sum(pool.map(_send_plain, *zip(*((path, bell.sink.port, first) for first in range(CONNECTIONS)), strict=True)))
+    with ProcessPoolExecutor(loops) as pool:
+        used = sum(pool.map(partial(_send_plain, path, bell.sink.port, loops), range(loops)))
     done = bell.sink.ask(f"wait {WARM + DRAINED}")["done_at"]
     return Rate.of(DRAINED, done[-1] - done[WARM - 1], used * DRAINED / (WARM + DRAINED))
 
 
-def _send_plain(path: Path, port: int, first: int) -> float:
+def _send_plain(path: Path, port: int, loops: int, first: int) -> float:
     """Its share of the mails. Returns the processor's seconds."""
-    mails = pickle.loads(path.read_bytes())[first::CONNECTIONS]
+    mails = pickle.loads(path.read_bytes())[first::loops]
     with smtplib.SMTP("127.0.0.1", port) as smtp:
         smtp.ehlo()
         used = time.process_time()
