@@ -48,7 +48,7 @@ check: setup ## Format, lint, types, room contracts, licences, known holes in de
 # The rooms below the server, and the tests that are about them.
 COVERED := tests/unit tests/golden tests/contract tests/e2e/cli
 # Too long for every run: `make scale` and `make clients` run them.
-ELSEWHERE := tests/clients tests/e2e/test_database_copy.py tests/e2e/test_backups.py
+ELSEWHERE := tests/clients tests/e2e/test_database_copy.py tests/e2e/test_backups.py tests/e2e/test_operate.py
 COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=term --cov-fail-under=95
 
 test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
@@ -93,7 +93,7 @@ scale: setup postgres ## Many servers and workers on one PostgreSQL with 30,000 
 	RUNBELL_TEST_PLAN_RUNS=100000 $(RUN)/pytest -n 0 tests/server/test_plans.py
 	RUNBELL_TEST_PLAN_RUNS=100000 $(RUN)/python tools/with_postgres.py $(RUN)/pytest -n 0 tests/server/test_plans.py
 	RUNBELL_TEST_COPY_RUNS=100000 $(RUN)/pytest -n 0 -s tests/e2e/test_database_copy.py -k goes_on
-	$(RUN)/pytest -n 2 tests/e2e/test_database_copy.py tests/e2e/test_backups.py
+	$(RUN)/pytest -n 2 tests/e2e/test_database_copy.py tests/e2e/test_backups.py tests/e2e/test_operate.py
 
 clients: setup ## Programs written for the dbt Admin API, against a running server; what each asked and saw is printed.
 	$(RUN)/pytest -n 0 -s tests/clients

@@ -204,7 +204,7 @@ class TestSettling:
         assert "configured to warn" in text
 
     def test_while_the_api_hangs_the_webhook_is_enough(self, platform: DbtPlatform, dbt: FakeDbt, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("runbell.server.services.dbt_asking.DbtApi.__init__.__kwdefaults__", {"timeout": 0.2})
+        monkeypatch.setattr("runbell.server.services.dbt_asking.api_of", lambda platform, **_: dbt_platforms.api_of(platform, timeout=0.2))
         dbt.hangs = True
         run = dbt.world.add_run("failed")
         tell(platform, dbt, run, "job.run.errored")
