@@ -266,7 +266,8 @@ def test_who_loses_their_rights_in_slack_is_told_the_way_out(
     ada.open()
     ada.pick_channel("data-alerts")
     alert = ada.page.get_by_role("alert")
-    expect(alert).to_contain_text(ada.say("Nothing is sent to %(address)s").replace("%(address)s", "#data-alerts"))
+    # Not from the catalogue: of an address the same English is another Russian.
+    expect(alert).to_contain_text({"en": "Nothing is sent to #data-alerts", "ru": "В #data-alerts ничего не отправляется"}[language])
     expect(alert).to_contain_text(WAY_OUT[language])
     run = people.report(Outcome.FAILED)
     assert (told(ada, "data-alerts"), told(dana, "shop-ops")) == ([], [[run]])
