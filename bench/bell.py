@@ -5,10 +5,11 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -83,9 +84,12 @@ class Client:
 
 
 class Bell:
-    """`serve`, `web` and `worker` are processes to be entered; the account is made once `serve` has migrated."""
+    """`serve`, `web` and `worker` are processes to be entered; the account is made once `serve` has migrated.
 
-    def __init__(self, home: Path, sink: Sink) -> None:
+    `more` are settings beside or instead of the bench's own, such as RUNBELL_DATABASE_URL.
+    """
+
+    def __init__(self, home: Path, sink: Sink, more: Mapping[str, str] | None = None) -> None:
         self.home, self.sink, self.port, self.token = home, sink, free_port(), ""
         self.url = f"http://127.0.0.1:{self.port}"
         self.base = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBELL_", "DBT_", "DJANGO_"))}
@@ -96,6 +100,7 @@ class Bell:
             "RUNBELL_SMTP_URL": f"smtp://127.0.0.1:{sink.port}",
             "RUNBELL_MAIL_DIGEST_AFTER": "0",
             "DJANGO_SETTINGS_MODULE": "runbell.server.settings",
+            **(more or {}),
         }
 
     def serve(self) -> AbstractContextManager["subprocess.Popen[str]"]:
@@ -143,6 +148,19 @@ class Bell:
             check=True,
         )
         return done.stdout.strip()
+
+
+@contextmanager
+def mail_sink(place: Path, *options: str) -> Iterator[Sink]:
+    with running([sys.executable, "-m", "bench.sink", *options], dict(os.environ), place / "sink.log", is_talking=True) as process:
+        yield Sink(process)
+
+
+@contextmanager
+def standing(place: Path, **more: str) -> Iterator[Bell]:
+    """A Runbell with a sink of its own; `place` is its home and takes the logs. None of its processes has started."""
+    with mail_sink(place) as sink:
+        yield Bell(place, sink, more)
 
 
 def free_port() -> int:

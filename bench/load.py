@@ -1,33 +1,28 @@
-"""Reports into a real server, mails out of a real worker."""
+"""Reports into a real server: how many it accepts, and how long until the mail about one goes out."""
 
-import pickle
-import smtplib
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.bell import LOUD, QUIET, Bell
+from bench.bell import LOUD, QUIET, Bell, standing
 from bench.processes import processor_seconds, tree
+from bench.rates import Rate, quantile, rate_row
+from bench.table import Row
 
-CLIENTS = CONNECTIONS = 4
+CLIENTS = 4
 REPORTS, MAILED = 600, 300
 SINGLES = 100
-WARM, DRAINED = 100, 2_000
-BATCH = 500
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Of things done one after another or side by side: how many a second, and processor time of each."""
-
-    per_second: float
-    cost_ms: float
-
-    @classmethod
-    def of(cls, count: int, seconds: float, processor: float) -> "Rate":
-        return cls(count / seconds, processor / count * 1000)
+def accepted(place: Path) -> Iterator[Row]:
+    """Reports, one in a request, on SQLite."""
+    with standing(place) as bell, bell.serve() as serve:
+        bell.wait_for_web()
+        bell.fill()
+        reports(bell, serve.pid, 100, QUIET)  # warms up
+        yield rate_row("reports, nobody to tell, 4 clients", reports(bell, serve.pid, REPORTS, QUIET))
+        yield rate_row("reports until their mail is out, one each", reports(bell, serve.pid, MAILED, LOUD))
 
 
 def reports(bell: Bell, pid: int, count: int, environment: str) -> Rate:
@@ -48,6 +43,18 @@ def _send(bell: Bell, count: int, environment: str) -> None:
         client.report(environment)
 
 
+def delayed(place: Path) -> Iterator[Row]:
+    """From a report to its mail, everything idle, on SQLite."""
+    with standing(place) as bell, bell.serve():
+        bell.wait_for_web()
+        bell.fill()
+        from_answer, from_request = delays(bell)
+    for share, limit in ((0.5, 10), (0.99, 30)):
+        found, whole = quantile(from_answer, share), quantile(from_request, share)
+        name = f"report accepted → SMTP DATA, idle, p{share * 100:.0f} of {len(from_answer)}"
+        yield Row(name, f"{found:.1f} ms", f"from the request on: {whole:.1f} ms", f"< {limit} ms", found < limit)
+
+
 def delays(bell: Bell) -> tuple[list[float], list[float]]:
     """Milliseconds from the answer, and from the request, to DATA; one report at a time, everything idle in between."""
     client, from_answer, from_request = bell.client(), [], []
@@ -61,53 +68,3 @@ def delays(bell: Bell) -> tuple[list[float], list[float]]:
         from_request.append((at - sent) * 1000)
         time.sleep(0.03)  # the worker settles and falls asleep
     return sorted(from_answer), sorted(from_request)
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
-
-
-def queue(bell: Bell) -> Rate:
-    """Fills the outbox while no worker runs, by batches."""
-    with bell.web() as web:
-        bell.wait_for_web()
-        client, count = bell.client(), WARM + DRAINED
-        client.batch(QUIET, 1)
-        pids = tree(web.pid)
-        start, used = time.monotonic(), processor_seconds(pids)
-        for first in range(0, count, BATCH):
-            client.batch(LOUD, min(BATCH, count - first))
-        return Rate.of(count, time.monotonic() - start, processor_seconds(pids) - used)
-
-
-def drain(bell: Bell) -> tuple[Rate, float]:
-    """One worker empties the outbox, counted from the 100th mail on; and what the sink spent on a mail, in ms."""
-    bell.sink.ask("reset")
-    with bell.worker() as worker:
-        bell.sink.ask(f"wait {WARM}")
-        used, sink = processor_seconds([worker.pid]), processor_seconds([bell.sink.pid])
-        done = bell.sink.ask(f"wait {WARM + DRAINED}")["done_at"]
-        used, sink = processor_seconds([worker.pid]) - used, processor_seconds([bell.sink.pid]) - sink
-    return Rate.of(DRAINED, done[-1] - done[WARM - 1], used), sink / DRAINED * 1000
-
-
-def plain_smtp(bell: Bell, loops: int) -> Rate:
-    """The same mails by smtplib: so many processes, each one after another on a kept connection."""
-    path = bell.home / "mails"
-    bell.sink.ask(f"dump {path}")
-    bell.sink.ask("reset")
-    with ProcessPoolExecutor(loops) as pool:
-        used = sum(pool.map(partial(_send_plain, path, bell.sink.port, loops), range(loops)))
-    done = bell.sink.ask(f"wait {WARM + DRAINED}")["done_at"]
-    return Rate.of(DRAINED, done[-1] - done[WARM - 1], used * DRAINED / (WARM + DRAINED))
-
-
-def _send_plain(path: Path, port: int, loops: int, first: int) -> float:
-    """Its share of the mails. Returns the processor's seconds."""
-    mails = pickle.loads(path.read_bytes())[first::loops]
-    with smtplib.SMTP("127.0.0.1", port) as smtp:
-        smtp.ehlo()
-        used = time.process_time()
-        for sender, recipient, content in mails:
-            smtp.sendmail(sender, [recipient], content)
-        return time.process_time() - used

@@ -56,6 +56,12 @@ def processor_seconds(pids: Sequence[int]) -> float:
     return sum(int(stat[11]) + int(stat[12]) for pid in pids if (stat := _stat(pid))) / TICK
 
 
+def spent_seconds(pid: int) -> float:
+    """User and system time of a process, of all below it, and of those below it that have ended, such as PostgreSQL's backends."""
+    stats = [stat for each in tree(pid) if (stat := _stat(each))]
+    return sum(int(field) for stat in stats for field in stat[11:15]) / TICK
+
+
 def _stat(pid: int) -> list[str]:
     """The fields from `state` on; empty when the process has ended."""
     try:

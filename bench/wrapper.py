@@ -4,19 +4,36 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 import trustme
 from tests.fakes.runbell_server import TOKEN, FakeRunbell
 
+from bench.bell import standing
 from bench.processes import BIN
+from bench.table import Row
 
 ROUNDS = 20
 PYTHON, RUNBELL = str(BIN / "python"), str(BIN / "runbell")
 STAMP = ("/bin/date", "+%s%N")
 BARE_STAMP = f"import os; os.execv({STAMP[0]!r}, {list(STAMP)!r})"
+
+
+def wrapper(place: Path) -> Iterator[Row]:
+    """The wrapper `runbell run`, around a command."""
+    with standing(place) as bell, bell.serve():
+        bell.wait_for_web()
+        bell.fill()
+        yield from rows(measure(bell.url, bell.token, bell.base))
+
+
+def rows(ms: Mapping[str, float]) -> Iterator[Row]:
+    bare, delay = f"python -c pass: {ms['bare']:.1f} ms", ms["up"] - ms["bare_up"]
+    yield Row("runbell run -- /bin/true, http", f"{ms['http']:.1f} ms", bare, "< 80 ms", ms["http"] < 80)
+    yield Row("runbell run -- /bin/true, https", f"{ms['https']:.1f} ms", bare)
+    yield Row("child up later than by bare Python", f"{delay:.1f} ms", f"{ms['up']:.1f} − {ms['bare_up']:.1f} ms", "≤ 20 ms", delay <= 20)
 
 
 def measure(url: str, token: str, base: Mapping[str, str]) -> dict[str, float]:

@@ -1,0 +1,25 @@
+"""How fast, and at what price."""
+
+from dataclasses import dataclass
+
+from bench.table import Row
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of things done one after another or side by side: how many a second, and processor time of each."""
+
+    per_second: float
+    cost_ms: float
+
+    @classmethod
+    def of(cls, count: int, seconds: float, processor: float) -> "Rate":
+        return cls(count / seconds, processor / count * 1000)
+
+
+def rate_row(what: str, rate: Rate) -> Row:
+    return Row(what, f"{rate.per_second:.0f}/s", f"{rate.cost_ms:.2f} ms of processor each")
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
