@@ -103,8 +103,13 @@ slack: setup .venv-dbt/.ready $(CHROMIUM) ## The Slack tests in full: 20 Slack c
 	$(RUN)/pytest -n 2 tests/unit tests/golden tests/contract tests/server tests/e2e/test_demo.py -k "slack or pacing or digest or quiet"
 	$(RUN)/pytest -n 2 tests/browser -k "slack or integrations or coverage"
 
-bench: setup ## What Runbell costs, beside its references: one table, and bench/results/latest.md. Leave the machine alone meanwhile.
-	$(RUN)/python -m bench.run
+# What the bench measures beside Runbell, which is no part of it.
+.venv-bench/.ready: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-bench $(UV) sync --locked --quiet --only-group bench
+	@touch $@
+
+bench: setup .venv-bench/.ready postgres ## What Runbell costs, beside its references: tables, and bench/results. Leave the machine alone meanwhile. PARTS="mails slack" for some.
+	$(RUN)/python -m bench.run $(PARTS)
 
 locale: setup ## Bring the message catalogues up to what the sources say, and compile them.
 	$(RUN)/python tools/catalogues.py update
@@ -118,4 +123,4 @@ pictures: setup ## Take the pictures of the mails in docs/images anew.
 	$(RUN)/python -m tools.pictures
 
 clean: ## Remove what the targets made.
-	rm -rf .venv .venv-dbt .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-dbt .venv-bench .tools var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -45,6 +45,8 @@ def report(environment: str) -> dict[str, Any]:
 class Sink:
     """The bench's end of bench.sink."""
 
+    name = "the bench's own sink"
+
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.pid, self._process = process.pid, process
         self.port = int(self._answer())
@@ -59,6 +61,13 @@ class Sink:
         self._process.stdin.flush()
         answer: dict[str, list[float]] = json.loads(self._answer())
         return answer
+
+    def reset(self) -> None:
+        self.ask("reset")
+
+    def when(self, count: int) -> float:
+        """Waits for so many mails since the reset; when the last of them was taken, by the monotonic clock."""
+        return self.ask(f"wait {count}")["done_at"][count - 1]
 
 
 class Client:
@@ -102,6 +111,10 @@ class Bell:
             "DJANGO_SETTINGS_MODULE": "runbell.server.settings",
             **(more or {}),
         }
+
+    def aim(self, port: int) -> None:
+        """Mails go to another sink from now on."""
+        self.env["RUNBELL_SMTP_URL"] = f"smtp://127.0.0.1:{port}"
 
     def serve(self) -> AbstractContextManager["subprocess.Popen[str]"]:
         return self._start([BIN / "runbell", "serve"])

@@ -21,5 +21,10 @@ def rate_row(what: str, rate: Rate) -> Row:
     return Row(what, f"{rate.per_second:.0f}/s", f"{rate.cost_ms:.2f} ms of processor each")
 
 
+def ratio_row(what: str, ours: Rate, theirs: Rate, aim: float, how: str = "") -> Row:
+    ratio = ours.per_second / theirs.per_second
+    return Row(what, f"{ratio:.2f}", how, f"≥ {aim}", ratio >= aim)
+
+
 def quantile(ordered: list[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]

@@ -1,7 +1,8 @@
 """A mail server that takes everything and costs little: one thread, plain sockets, no parsing beyond the end of a mail.
 
-    python -m bench.sink
+    python -m bench.sink [--wait SECONDS]
 
+waits so long before it says yes to a mail, while others go on;
 prints its port, then answers lines on standard input with lines on standard output:
 
     wait N      once N mails are there since the last reset: JSON {"data_at": […], "done_at": […]}, seconds of the monotonic clock
@@ -9,6 +10,9 @@ prints its port, then answers lines on standard input with lines on standard out
     dump PATH   pickles the mails as [(sender, recipient, content), …]
 """
 
+import argparse
+import heapq
+import itertools
 import json
 import os
 import pickle
@@ -17,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 END = b"\r\n.\r\n"
@@ -56,9 +61,30 @@ class Mails:
         print(json.dumps({}), flush=True)
 
 
+class Later:
+    """Calls that wait, soonest first."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    def add(self, seconds: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._calls, (time.monotonic() + seconds, next(self._numbers), call))
+
+    def span(self) -> float | None:
+        """Seconds until the next is due; None: there is none."""
+        return max(self._calls[0][0] - time.monotonic(), 0.0) if self._calls else None
+
+    def run(self) -> None:
+        while self._calls and self._calls[0][0] <= time.monotonic():
+            heapq.heappop(self._calls)[2]()
+
+
 class Session:
-    def __init__(self, connection: socket.socket, mails: Mails) -> None:
-        self.connection, self._mails = connection, mails
+    """`wait`: seconds before the answer to a mail."""
+
+    def __init__(self, connection: socket.socket, mails: Mails, later: Later, wait: float) -> None:
+        self.connection, self._mails, self._later, self._wait = connection, mails, later, wait
         self._buffer = bytearray()
         self._is_content = False
         self._sender = self._recipient = ""
@@ -96,15 +122,25 @@ class Session:
         self._mails.add(self._sender, self._recipient, bytes(self._buffer[: -len(END) + 2]), self._data_at)
         self._buffer.clear()
         self._is_content = False
-        self.connection.sendall(b"250 2.0.0 Ok: queued as SINK\r\n")
+        if self._wait:
+            self._later.add(self._wait, self._accept)
+        else:
+            self._accept()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # hung up meanwhile; reading will tell
+            self.connection.sendall(b"250 2.0.0 Ok: queued as SINK\r\n")
 
 
 def main() -> None:
-    mails = Mails()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--wait", type=float, default=0.0)
+    wait = parser.parse_args().wait
+    mails, later = Mails(), Later()
     with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as selector:
 
         def accept() -> None:
-            session = Session(listener.accept()[0], mails)
+            session = Session(listener.accept()[0], mails, later, wait)
             selector.register(session.connection, selectors.EVENT_READ, lambda: serve(session))
 
         def serve(session: Session) -> None:
@@ -127,9 +163,10 @@ def main() -> None:
         selector.register(0, selectors.EVENT_READ, obey)
         print(listener.getsockname()[1], flush=True)
         while True:
-            for key, _ in selector.select():
+            for key, _ in selector.select(later.span()):
                 call: Callable[[], None] = key.data
                 call()
+            later.run()
 
 
 if __name__ == "__main__":

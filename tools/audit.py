@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 UV = ROOT / ".tools/uv/bin/uv"
-AUDIT = (UV, "audit", "--preview-features", "audit-command", "--locked", "--no-dev", "--project", ROOT)
+AUDIT = (UV, "audit", "--preview-features", "audit-command", "--locked", "--no-default-groups", "--project", ROOT)
 UNREACHABLE = re.compile(r"^error: (Request failed|error sending request)", re.M)
 
 

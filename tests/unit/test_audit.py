@@ -49,6 +49,11 @@ def test_a_known_hole_fails(service: str, monkeypatch: pytest.MonkeyPatch, capfd
     assert "Anybody is let in" in capfd.readouterr().err
 
 
+def test_what_only_the_bench_installs_is_no_part_of_the_server(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Advisories, "hole", "apprise")
+    assert audit.main("--service-url", service) == 0
+
+
 def test_none_is_fine(service: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert audit.main("--service-url", service) == 0
     assert "SKIPPED" not in capfd.readouterr().err
