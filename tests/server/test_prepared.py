@@ -1,11 +1,15 @@
 """A prepared query answers as its query set does, call after call."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import pytest
+from django.db import connection
 from django.db.models import DateTimeField, QuerySet
 from pytest_django import DjangoAssertNumQueries
 
-from runbell.server.db.models import Member, Rule
+from runbell.server.db.models import Job, Member, Project, Rule, State
 from runbell.server.db.prepared import Given, GivenIds, Prepared
 from tests.server.people import NOW, Acme
 
@@ -50,3 +54,20 @@ def test_any_number_of_ids(shop: Acme) -> None:
     assert find(ids={pk for pk, _ in members}) == members
     assert find(ids=[members[0][0]]) == members[:1]
     assert find(ids=[]) == find(ids=[0]) == []
+
+
+@pytest.mark.parametrize("name", ["it's 100%", "%s", 'a "b"'])
+def test_what_stays_the_same_is_part_of_the_sql(shop: Acme, name: str) -> None:
+    """Whatever marks it has that SQL or Django could take for their own."""
+    Project.objects.update(name=name)
+    find = Prepared(lambda: Job.objects.filter(pk=Given("pk"), state=State.ACTIVE, environment__project__name=name))
+    asked = []
+
+    def listen(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(params)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(listen):
+        assert find(pk=shop.job.pk) == [shop.job]
+        assert find(pk=0) == []
+    assert asked == [[shop.job.pk], [0]]
