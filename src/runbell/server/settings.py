@@ -17,7 +17,7 @@ def database(url: str, home: Path) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme in ("", "sqlite"):
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "runbell.server.db.sqlite",
             "NAME": parts.path or str(home / "runbell.sqlite3"),
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},
             "CONN_MAX_AGE": None,
