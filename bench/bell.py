@@ -19,12 +19,13 @@ from bench.processes import BIN, ROOT, running
 
 PASSWORD = "correct horse battery 7"  # of the admin, ada@acme.test
 PATIENCE = 60.0  # seconds until something that should happen is given up
+JOB = "nightly build"
 QUIET, LOUD = "Quiet", "Production"  # environments: without and with a recipient
 LOG = "02:12:04  Completed with 1 error.\n" * 40
 MESSAGE = 'Database Error in model stg_payments\n  column "amount_{}" does not exist\n  LINE 12: amount_{} / 100 as amount'
 
 
-def report(environment: str) -> dict[str, Any]:
+def report(environment: str, job: str = JOB) -> dict[str, Any]:
     """A failed run of one step, as small as most are. It has just ended, and no two are alike: nothing can be worded once for all."""
     message = MESSAGE.format(*[uuid.uuid4().hex[:5]] * 2)
     node = {"unique_id": "model.shop.stg_payments", "status": "error", "name": "stg_payments", "resource_type": "model", "message": message}
@@ -35,7 +36,7 @@ def report(environment: str) -> dict[str, Any]:
     return {
         "key": f"bench:{uuid.uuid4()}",
         "state": "finished",
-        "job": {"project": "shop", "environment": environment, "name": "nightly build"},
+        "job": {"project": "shop", "environment": environment, "name": job},
         "log_end": LOG,
         "steps": [{"index": 1, "command": "dbt build", "exit_code": 1, "counts": counts, "nodes": [node], **times}],
         **times,
@@ -89,7 +90,11 @@ class Client:
         self.ask("POST", "/api/runbell/v1/runs", report(environment))
 
     def batch(self, environment: str, count: int) -> None:
-        self.ask("POST", "/api/runbell/v1/runs:batch", {"reports": [report(environment) for _ in range(count)]})
+        self.batch_of(environment, [JOB] * count)
+
+    def batch_of(self, environment: str, jobs: Sequence[str]) -> None:
+        """A report of each job."""
+        self.ask("POST", "/api/runbell/v1/runs:batch", {"reports": [report(environment, job) for job in jobs]})
 
 
 class Bell:

@@ -41,7 +41,7 @@ def drain(bell: Bell, sink: MailSink, warm: int, count: int, *, workers: int = 1
     with ExitStack() as stack:
         with gate(database, workers):
             pids = [stack.enter_context(bell.worker()).pid for _ in range(workers)]
-        return _watch(sink, warm, count, lambda: processor_seconds(pids) + database_seconds(database))
+        return watched(sink, warm, count, lambda: processor_seconds(pids) + database_seconds(database))
 
 
 @contextmanager
@@ -60,7 +60,8 @@ def gate(database: Cluster | None, workers: int) -> Iterator[None]:
             time.sleep(0.05)
 
 
-def _watch(sink: MailSink, warm: int, count: int, used: Callable[[], float]) -> Rate:
+def watched(sink: MailSink, warm: int, count: int, used: Callable[[], float]) -> Rate:
+    """`used`: the processor's seconds so far."""
     start = sink.when(warm)
     before = used()
     end = sink.when(warm + count)

@@ -2,9 +2,7 @@
 
 import os
 import pickle
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,17 +10,16 @@ from tools.with_postgres import cluster
 
 from bench import alertmanager, postfix
 from bench.bell import mail_sink, standing
+from bench.beside import MISSING, PYTHON, peer, rate_row
 from bench.drains import drain, furnish
 from bench.postfix import MailSink, fastest_sink
-from bench.processes import ROOT, processor_seconds, running
+from bench.processes import processor_seconds
 from bench.rates import Rate, ratio_row
 from bench.table import Row
 
 WARM, COUNT = 200, 3_000
 CONNECTIONS = 4
 SLOW = "0.005"  # seconds that a slow sink waits before its yes
-PYTHON = ROOT / ".venv-bench/bin/python"
-MISSING = "no .venv-bench; make bench makes it"
 
 
 def mails(place: Path) -> Iterator[Row]:
@@ -44,14 +41,9 @@ def mails(place: Path) -> Iterator[Row]:
         yield from on_postgres(place, sink)
 
 
-def rate_row(what: str, rate: Rate, aim: float | None = None) -> Row:
-    cost = f"{rate.cost_ms:.2f} ms of processor each"
-    return Row(what, f"{rate.per_second:.0f}/s", cost, f"≤ {aim} ms" if aim else "", rate.cost_ms <= aim if aim else None)
-
-
 def references(place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[Row]:
     """What else sends mails. What is not installed is told."""
-    loop, loops = peer("smtplib", kept, sink), peer("smtplib", kept, sink, processes=CONNECTIONS)
+    loop, loops = peer("smtplib", kept, WARM + COUNT, sink), peer("smtplib", kept, WARM + COUNT, sink, processes=CONNECTIONS)
     yield rate_row("smtplib, the same bytes over one kept connection", loop)
     yield rate_row(f"smtplib, the same bytes over {CONNECTIONS}, each in a process", loops)
     yield ratio_row(f"Runbell's worker ÷ the {CONNECTIONS} smtplib processes", one, loops, 0.3)
@@ -63,8 +55,8 @@ def references(place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[R
     else:
         yield Row("Postfix's smtp-source", "", postfix.MISSING)
     if PYTHON.exists():
-        yield rate_row("Django's send_messages, one kept connection", peer("django", kept, sink, every=2))
-        yield rate_row("Apprise, without its pauses", peer("apprise", kept, sink, every=20))
+        yield rate_row("Django's send_messages, one kept connection", peer("django", kept, WARM + COUNT, sink, every=2))
+        yield rate_row("Apprise, without its pauses", peer("apprise", kept, WARM + COUNT, sink, every=20))
     else:
         yield Row("Django's send_messages, Apprise", "", MISSING)
     if alertmanager.is_there():
@@ -98,29 +90,3 @@ def on_postgres(place: Path, sink: MailSink) -> Iterator[Row]:
     yield ratio_row("two workers ÷ one, the sink waits for nothing", two, one, 1.3, how)
     how = f"{two_slow.per_second:.0f}/s ÷ {one_slow.per_second:.0f}/s, {CONNECTIONS} connections each"
     yield ratio_row("two workers ÷ one, the sink waits 5 ms for each mail", two_slow, one_slow, 1.8, how)
-
-
-def peer(way: str, kept: Path, sink: MailSink, *, processes: int = 1, every: int = 1) -> Rate:
-    """Sends what was kept, or every so-many-th of it; counted by the sink from the first fifteenth on."""
-    python = PYTHON if PYTHON.exists() else Path(sys.executable)
-    step = processes * every
-    total = sum(len(range(first * every, WARM + COUNT, step)) for first in range(processes))
-    warm = total // 15
-    with ExitStack() as stack:
-        words = (python, "-m", "bench.peers", way, str(sink.port), kept)
-        shares = [(*words, str(first * every), str(step)) for first in range(processes)]
-        started = [stack.enter_context(running(each, os.environ, kept.with_name("peers.log"), is_talking=True)) for each in shares]
-        _told(started)  # ready
-        sink.reset()
-        for each in started:
-            assert each.stdin
-            each.stdin.write("go\n")
-            each.stdin.flush()
-        start = sink.when(warm)
-        seconds = sink.when(total) - start
-        used = sum(map(float, _told(started)))
-    return Rate.of(total - warm, seconds, used * (total - warm) / total)
-
-
-def _told(started: Sequence["subprocess.Popen[str]"]) -> list[str]:
-    return [each.stdout.readline() for each in started if each.stdout]

@@ -4,14 +4,19 @@ FILE holds what Runbell sent, pickled: [(sender, recipient, content), …]; of i
 on standard input after importing, and prints the processor's seconds. Runs in .venv-bench, which Runbell is no part of.
 """
 
+import json
 import pickle
 import smtplib
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from email import message_from_bytes, policy
+from http.client import HTTPSConnection
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+from urllib.request import Request
 
 Mail = tuple[str, str, bytes]
 Send = Callable[[], object]
@@ -62,6 +67,55 @@ def by_apprise(port: int, mails: Sequence[Mail]) -> Send:
     return send
 
 
+def by_slack_sdk(port: int, posts: Sequence[Mail]) -> Send:
+    """The same posts over one kept connection, put where the sdk would open one for each."""
+    from slack_sdk import WebClient
+
+    kept = HTTPSConnection("127.0.0.1", port, context=ssl.create_default_context())
+
+    class Client(WebClient):
+        def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+            kept.request("POST", req.selector, req.data, dict(req.header_items()))
+            answer = kept.getresponse()
+            return {"status": answer.status, "headers": dict(answer.headers), "body": answer.read().decode()}
+
+    return _posted(Client("xoxb-1-2-bench", f"https://127.0.0.1:{port}/api/"), posts)
+
+
+def by_plain_slack_sdk(port: int, posts: Sequence[Mail]) -> Send:
+    """The same posts by one client as it comes. It connects for each, and reads the certificates each time."""
+    from slack_sdk import WebClient
+
+    return _posted(WebClient("xoxb-1-2-bench", f"https://127.0.0.1:{port}/api/"), posts)
+
+
+def _posted(client: Any, posts: Sequence[Mail]) -> Send:
+    bodies = [json.loads(content) for _, _, content in posts]
+
+    def send() -> None:
+        for body in bodies:
+            client.chat_postMessage(**body)
+
+    return send
+
+
+def by_apprise_slack(port: int, posts: Sequence[Mail]) -> Send:
+    """The text of the posts: it knows no blocks of ours. It connects for each. Without its pause of 1.2 s."""
+    apprise = import_module("apprise")
+    slack = import_module("apprise.plugins.slack").NotifySlack
+    slack.request_rate_per_sec, slack.api_url = 0, f"https://127.0.0.1:{port}/api/{{}}"
+    teller = apprise.Apprise()
+    teller.add("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general")
+    texts = [json.loads(content)["text"] for _, _, content in posts]
+
+    def send() -> None:
+        for text in texts:
+            if not teller.notify(body=text):
+                raise RuntimeError("Apprise did not post")
+
+    return send
+
+
 def parts(content: bytes) -> tuple[str, str, str]:
     """The subject, the text and the HTML of a mail."""
     mail = message_from_bytes(content, policy=policy.default)
@@ -71,7 +125,14 @@ def parts(content: bytes) -> tuple[str, str, str]:
     return str(mail["Subject"]), text.get_content(), html.get_content()
 
 
-WAYS: Mapping[str, Callable[[int, Sequence[Mail]], Send]] = {"smtplib": by_smtplib, "django": by_django, "apprise": by_apprise}
+WAYS: Mapping[str, Callable[[int, Sequence[Mail]], Send]] = {
+    "smtplib": by_smtplib,
+    "django": by_django,
+    "apprise": by_apprise,
+    "slack_sdk": by_slack_sdk,
+    "slack_sdk_plain": by_plain_slack_sdk,
+    "apprise_slack": by_apprise_slack,
+}
 
 
 def main() -> int:
