@@ -5,6 +5,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from runbell.server.db import outbox
 from runbell.server.db.models import Account, Destination, Member, Rule, User
 
 NOW = timezone.now()
@@ -30,6 +31,17 @@ def test_sqlite_is_durable() -> None:
     with connection.cursor() as cursor:
         pragmas = {name: cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "foreign_keys")}
     assert pragmas == {"synchronous": 2, "foreign_keys": 1}  # 2 is FULL
+
+
+@pytest.mark.django_db
+def test_postgres_compiles_no_query() -> None:
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit_above_cost = 0")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {outbox._NEXT_DUE}")
+        (plan,) = cursor.fetchone()
+    assert "JIT" not in plan[0]
 
 
 def test_a_rule_is_for_a_job_or_an_environment_and_never_for_neither(destination: Destination) -> None:
