@@ -35,10 +35,11 @@ def mails(place: Path) -> Iterator[Row]:
             one = drain(bell, sink, WARM, COUNT)
             sink_ms = (processor_seconds([sink.pid]) - used) / (WARM + COUNT) * 1000
         yield rate_row("Runbell, one worker on SQLite", one, 0.7)
-        yield rate_row("the same into the bench's own sink", into_ours)
+        yield rate_row("Runbell, the same into the bench's own sink", into_ours)
         yield Row("processor time of the sink, a mail", f"{sink_ms:.3f} ms", sink.name, "< 0.1 ms", sink_ms < 0.1)
-        yield from references(place, kept, sink, one)
+        beside = list(references(place, kept, sink, one))  # right after what they are compared with
         yield from on_postgres(place, sink)
+        yield from beside
 
 
 def references(place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
     python -m bench.run [--list] [PART …]
 
-Prints the table of each part as soon as it is measured. When all parts ran, they are written to bench/results/latest.md.
+Prints the table of each part as soon as it is measured. When all parts ran, they are written to bench/results.
 Leaves nothing running.
 """
 
@@ -16,8 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from traceback import print_exc
 
 from bench import load, mails, matrix, slack, weight, wrapper
+from bench.plot import PLOT, RESULTS, rates, svg
 from bench.processes import ROOT
 from bench.table import Row, table
 
@@ -34,7 +36,7 @@ PARTS: Mapping[str, Part] = {
 """Each gets an empty folder, starts what it needs and ends it. The first line of its docstring stands above its table."""
 LIMIT = 300  # seconds until a part is given up; on an idle machine most need less than one minute
 LONGER: Mapping[str, int] = {"mails": 900, "slack": 600}  # of those that need more
-RESULTS = ROOT / "bench/results/latest.md"
+TROUBLE = "Not measured:"
 
 
 def main() -> int:
@@ -49,28 +51,44 @@ def main() -> int:
         print("\n".join(f"{name:<10}{title(part)}" for name, part in PARTS.items()))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    signal.signal(signal.SIGALRM, give_up)
     machine = describe_machine()
-    sections = list(measure([name for name in PARTS if name in given.parts or not given.parts]))
+    sections = [measure(name) for name in PARTS if name in given.parts or not given.parts]
     if len(sections) == len(PARTS):
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text("\n".join([f"# What Runbell costs\n\n{machine}\n", *sections]))
-        print(f"written to {RESULTS.relative_to(ROOT)}")
-    return 0
+        PLOT.write_text(svg(rates(RESULTS.read_text())))
+        print(f"written to {RESULTS.relative_to(ROOT)} and {PLOT.relative_to(ROOT)}")
+    return any(TROUBLE in section for section in sections)
 
 
-def measure(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        limit = LONGER.get(name, LIMIT)
-        signal.signal(signal.SIGALRM, lambda *_, name=name, limit=limit: sys.exit(f"{name}: no end after {limit} s; is the machine busy?"))
-        signal.alarm(limit)
-        print(f"{time.strftime('%T')} measuring {name} …", file=sys.stderr, flush=True)
-        start = time.monotonic()
+def measure(name: str) -> str:
+    """The section of a part. What goes wrong in one is told in its place, and keeps none of the others."""
+    print(f"{time.strftime('%T')} measuring {name} …", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    signal.alarm(LONGER.get(name, LIMIT))
+    try:
         with tempfile.TemporaryDirectory(prefix="runbell-bench-") as place:
-            rows = list(PARTS[name](Path(place)))
+            said = table(list(told(PARTS[name](Path(place)))))
+    except Exception as trouble:
+        print_exc()
+        said = f"{TROUBLE} {type(trouble).__name__}: {trouble}"
+    finally:
         signal.alarm(0)
-        section = f"## {title(PARTS[name])}\n\n{table(rows)}\n"
-        print(f"\n{section}\n{name}: {time.monotonic() - start:.0f} s\n", flush=True)
-        yield section
+    section = f"## {title(PARTS[name])}\n\n{said}\n"
+    print(f"\n{section}\n{name}: {time.monotonic() - start:.0f} s\n", flush=True)
+    return section
+
+
+def told(rows: Iterable[Row]) -> Iterator[Row]:
+    """Each as it comes, for who watches."""
+    for row in rows:
+        print("  ", "  ".join(filter(None, row.cells)), file=sys.stderr, flush=True)
+        yield row
+
+
+def give_up(*_: object) -> None:
+    raise TimeoutError("no end in time; is the machine busy?")
 
 
 def title(part: Part) -> str:
