@@ -17,6 +17,7 @@ HARMLESS = (CreateModel, AddIndex, RemoveIndex, AlterModelOptions)
 SINCE: dict[str, str] = {  # migration: why the version of before does without
     "0010_dbt_platform": "no version was given out before it",
     "0020_job_definition": "no version was given out before it",
+    "0034_fewer_indexes": "only indexes go, and of each another begins alike",
 }
 
 NULLABLE = models.TextField(null=True)

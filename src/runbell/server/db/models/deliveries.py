@@ -29,7 +29,7 @@ class Purpose(models.TextChoices):
 class Message(models.Model):
     """What a run's message says in one language, without a formatted time; every channel and every try starts from it."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="messages")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="messages", db_index=False)
     language = models.CharField(max_length=8)
     body = models.JSONField()
     created_at = models.DateTimeField()
@@ -46,7 +46,7 @@ class Message(models.Model):
 class Delivery(models.Model):
     """One message to one destination. `due_at` is schedule, backoff, rate slot and lease in one: a crash makes it due again.
 
-    Only `services.deliveries` and the claim change `state`. `key` on the wire is ``<id>.<resends>``.
+    Only `services.deliveries` and the claim change `state`. `key` on the wire is ``<id>.<resends>``. `folded_into`: the digest that tells it.
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
@@ -61,7 +61,7 @@ class Delivery(models.Model):
     last_because = models.JSONField(null=True)  # what the last try ran into
     attempts = models.PositiveSmallIntegerField(default=0)
     resends = models.PositiveSmallIntegerField(default=0)
-    folded_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="folded")  # the digest that tells it
+    folded_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="folded", db_index=False)
     due_at = models.DateTimeField()
     claim = models.CharField(max_length=32, blank=True)
     provider_id = models.CharField(max_length=200, blank=True)
@@ -78,6 +78,7 @@ class Delivery(models.Model):
             models.Index(fields=["account", "-created_at", "-id"], name="delivery_log"),
             models.Index(fields=["account", "state", "-created_at", "-id"], name="delivery_ended", condition=Q(state__in=ENDED)),
             models.Index(fields=["destination", "-id"], name="delivery_by_destination"),
+            models.Index(fields=["folded_into"], name="delivery_folded", condition=Q(folded_into__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -99,7 +100,7 @@ class Attempt(models.Model):
 class Receipt(models.Model):
     """Why a destination with a matching rule was told of a run, or was not."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="receipts")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="receipts", db_index=False)
     destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="receipts")
     rule = models.ForeignKey(Rule, on_delete=models.SET_NULL, null=True)
     is_told = models.BooleanField()

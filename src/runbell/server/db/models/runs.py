@@ -19,10 +19,13 @@ def _words(enum: type[Outcome] | type[RunState] | type[NodeStatus]) -> list[tupl
 
 
 class Run(models.Model):
-    """`outcome` stands once `decided_at` is set. `not_told`: destinations in scope that chose other outcomes, as of then."""
+    """`outcome` stands once `decided_at` is set. `not_told`: destinations in scope that chose other outcomes, as of then.
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="runs")
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="runs")
+    Here, and in what is stored with it, a reference has no index of its own where another begins with it: each costs every report.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="runs", db_index=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="runs", db_index=False)
     state = models.CharField(max_length=16, choices=_words(RunState))
     outcome = models.CharField(max_length=16, choices=_words(Outcome), blank=True)
     because = models.JSONField(default=dict)
@@ -33,20 +36,21 @@ class Run(models.Model):
     git_sha = models.CharField(max_length=64, blank=True)
     host_tool = models.CharField(max_length=200, blank=True)
     log_end = models.TextField(blank=True)
-    token = models.ForeignKey(Token, on_delete=models.SET_NULL, null=True)
+    token = models.ForeignKey(Token, on_delete=models.SET_NULL, null=True, db_index=False)  # none is ever deleted
     received_at = models.DateTimeField()
     settle_at = models.DateTimeField(null=True)
     decided_at = models.DateTimeField(null=True)
     lost_at = models.DateTimeField(null=True)  # when a started run without an end is given up; null once it has ended
     late_end = models.JSONField(null=True)  # an end that differs from what was decided, shown and never sent
     not_told = models.JSONField(default=dict)
-    merged_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="merged")
+    merged_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="merged", db_index=False)
 
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["job", "-started_at"], name="run_by_job"),
             models.Index(fields=["account", "-id"], name="run_by_account"),
             models.Index(fields=["account", "outcome", "-id"], name="run_rare", condition=Q(outcome__in=RARE)),
+            models.Index(fields=["merged_into"], name="run_merged", condition=Q(merged_into__isnull=False)),
             models.Index(fields=["lost_at"], name="run_lost", condition=Q(lost_at__isnull=False)),
             models.Index(fields=["settle_at"], name="run_settle", condition=Q(decided_at__isnull=True, settle_at__isnull=False)),
         ]
@@ -58,7 +62,7 @@ class Run(models.Model):
 class RunKey(models.Model):
     """A name that reporters have for a run; one run may have several, one key never two runs."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, db_index=False)
     key = models.CharField(max_length=200)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="keys")
 
@@ -70,7 +74,7 @@ class RunKey(models.Model):
 
 
 class Step(models.Model):
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
     index = models.PositiveSmallIntegerField()
     command = models.CharField(max_length=2000, blank=True)
     outcome = models.CharField(max_length=16, choices=_words(Outcome), blank=True)
