@@ -135,7 +135,7 @@ class Fields:
 
 def storable(text: str) -> str:
     """The same text without the characters that no database column takes."""
-    return UNSTORABLE.sub("\ufffd", text)
+    return text if text.isascii() and "\0" not in text else UNSTORABLE.sub("\ufffd", text)
 
 
 def trim_name(value: str, limit: int) -> str:

@@ -108,6 +108,8 @@ def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
 
 def redact(text: str) -> str:
     """The same text with every secret we can recognise replaced by the word `hidden`. Twice is once."""
+    if not text:
+        return text
     lowered = text.lower()
     for rule in _RULES:
         if any(map(lowered.__contains__, rule.words)):
