@@ -21,7 +21,7 @@ from runbell.server.services.access import Actor, NotThere, actor_of_token
 _ALPHABET = string.ascii_letters + string.digits
 USE_GRAIN = timedelta(minutes=1)  # last use is for people; a write with every report would double its cost
 MAX_NAME = 200
-_with_prefix = Prepared(lambda: Token.objects.select_related("member__account", "member__user", "account").filter(prefix=Given("prefix")))
+_with_prefix = Prepared(lambda: Token.objects.select_related("member__account", "member__user").filter(prefix=Given("prefix")))
 
 
 class AlreadyMade(RuntimeError):
