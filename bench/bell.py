@@ -86,8 +86,9 @@ class Client:
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
         return json.loads(text)
 
-    def report(self, environment: str) -> None:
-        self.ask("POST", "/api/runbell/v1/runs", report(environment))
+    def report(self, environment: str) -> int:
+        """The run's id."""
+        return int(self.ask("POST", "/api/runbell/v1/runs", report(environment))["id"])
 
     def batch(self, environment: str, count: int) -> None:
         self.batch_of(environment, [JOB] * count)
@@ -104,7 +105,7 @@ class Bell:
     """
 
     def __init__(self, home: Path, sink: Sink, more: Mapping[str, str] | None = None) -> None:
-        self.home, self.sink, self.port, self.token = home, sink, free_port(), ""
+        self.home, self.sink, self.port, self.token, self.account = home, sink, free_port(), "", 0
         self.url = f"http://127.0.0.1:{self.port}"
         self.base = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBELL_", "DBT_", "DJANGO_"))}
         self.env = {
@@ -143,17 +144,18 @@ class Bell:
                 raise TimeoutError((self.home / "server.log").read_text()[-2000:])
             time.sleep(0.05)
 
-    def fill(self) -> None:
-        """The account, and somebody outside who hears of every failure in LOUD: external addresses get no digests."""
-        account = int(self._admin("account", "create", "Acme", "--admin", "ada@acme.test", "--password-file", "-"))
-        self.token = self._admin("token", "create", "--account", str(account), "--name", "bench", "--can", "report,read,notifications")
-        client, path = self.client(), f"/api/v2/accounts/{account}"
+    def fill(self, recipients: int = 1) -> None:
+        """The account, and so many outside who hear of every failure in LOUD: external addresses get no digests."""
+        self.account = int(self._admin("account", "create", "Acme", "--admin", "ada@acme.test", "--password-file", "-"))
+        self.token = self._admin("token", "create", "--account", str(self.account), "--name", "bench", "--can", "report,read,notifications")
+        client, path = self.client(), f"/api/v2/accounts/{self.account}"
         client.report(QUIET)
         client.report(LOUD)
         ids = {found["name"]: found["id"] for found in client.ask("GET", f"{path}/environments/")["data"]}
         rule: Mapping[str, object] = {"on_failure": [ids[LOUD]]}
-        whom = {"account_id": account, "type": 4, "external_email": "grace@example.com", "state": 1}
-        client.ask("POST", f"{path}/notifications/", {**whom, "runbell_environments": rule})
+        whom = {"account_id": self.account, "type": 4, "state": 1, "runbell_environments": rule}
+        for number in range(recipients):
+            client.ask("POST", f"{path}/notifications/", {**whom, "external_email": f"grace{number or ''}@example.com"})
 
     def _admin(self, *words: str) -> str:
         done = subprocess.run(

@@ -1,70 +1,90 @@
-"""Reports into a real server: how many it accepts, and how long until the mail about one goes out."""
+"""Reports into a real server: how many it accepts, and at what price."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.bell import LOUD, QUIET, Bell, standing
-from bench.processes import processor_seconds, tree
-from bench.rates import Rate, quantile, rate_row
+from bench.processes import spent_seconds
+from bench.rates import Rate
+from bench.stores import Store, stores
 from bench.table import Row
 
 CLIENTS = 4
-REPORTS, MAILED = 600, 300
-SINGLES = 100
+RECIPIENTS = 3
+WARM, REPORTS, MAILED = 100, 800, 300
+BATCH, BATCHES = 500, 4
+AIMS = {"SQLite": 1.6, "PostgreSQL": 2.5}  # ms of a report that comes alone
+AIM_IN_A_BATCH = 0.8
+
+Spent = Callable[[], float]
+"""Processor seconds so far."""
 
 
 def accepted(place: Path) -> Iterator[Row]:
-    """Reports, one in a request, on SQLite."""
-    with standing(place) as bell, bell.serve() as serve:
+    """Reports, from the request to the answer after the commit; no worker runs."""
+    for store in stores():
+        home = place / store.name
+        home.mkdir()
+        with standing(home, **store.settings()) as bell:
+            with bell.serve():
+                bell.wait_for_web()
+                bell.fill(RECIPIENTS)
+            yield from _accepted(bell, store)
+
+
+def _accepted(bell: Bell, store: Store) -> Iterator[Row]:
+    with bell.web() as web:
         bell.wait_for_web()
-        bell.fill()
-        reports(bell, serve.pid, 100, QUIET)  # warms up
-        yield rate_row("reports, nobody to tell, 4 clients", reports(bell, serve.pid, REPORTS, QUIET))
-        yield rate_row("reports until their mail is out, one each", reports(bell, serve.pid, MAILED, LOUD))
+
+        def spent() -> float:
+            return store.spent(web.pid)
+
+        for environment, told, aim in ((QUIET, "nobody told", None), (LOUD, f"{RECIPIENTS} deliveries each", AIMS[store.name])):
+            singles(bell, WARM, environment, spent)
+            yield _row(f"{store.name}: reports one by one, {CLIENTS} clients, {told}", singles(bell, REPORTS, environment, spent), aim)
+        batches(bell, 1, LOUD, spent)
+        found = batches(bell, BATCHES, LOUD, spent)
+        yield _row(f"{store.name}: reports in batches of {BATCH}, {RECIPIENTS} deliveries each", found, AIM_IN_A_BATCH)
 
 
-def reports(bell: Bell, pid: int, count: int, environment: str) -> Rate:
-    """From several clients at once. With a recipient, the processor time holds each report's mail, and the clock runs until the last."""
-    pids = tree(pid)
-    bell.sink.ask("reset")
-    start, used = time.monotonic(), processor_seconds(pids)
+def _row(what: str, rate: Rate, aim: float | None) -> Row:
+    cost = f"{rate.cost_ms:.2f} ms of processor each"
+    return Row(what, f"{rate.per_second:.0f}/s", cost, f"≤ {aim} ms" if aim else "", rate.cost_ms <= aim if aim else None)
+
+
+def singles(bell: Bell, count: int, environment: str, spent: Spent) -> Rate:
+    """From several clients at once."""
+    start, used = time.monotonic(), spent()
+    send_all(bell, count, environment)
+    return Rate.of(count, time.monotonic() - start, spent() - used)
+
+
+def batches(bell: Bell, count: int, environment: str, spent: Spent) -> Rate:
+    """One after another. Of a report."""
+    client = bell.client()
+    start, used = time.monotonic(), spent()
+    for _ in range(count):
+        client.batch(environment, BATCH)
+    return Rate.of(count * BATCH, time.monotonic() - start, spent() - used)
+
+
+def told(bell: Bell, pid: int, count: int) -> Rate:
+    """Reports with a recipient: the processor time holds each one's mail, and the clock runs until the last."""
+    bell.sink.reset()
+    start, used = time.monotonic(), spent_seconds(pid)
+    send_all(bell, count, LOUD)
+    bell.sink.ask(f"wait {count}")
+    return Rate.of(count, time.monotonic() - start, spent_seconds(pid) - used)
+
+
+def send_all(bell: Bell, count: int, environment: str) -> None:
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(lambda _: _send(bell, count // CLIENTS, environment), range(CLIENTS)))
-    if environment == LOUD:
-        bell.sink.ask(f"wait {count}")
-    return Rate.of(count, time.monotonic() - start, processor_seconds(pids) - used)
 
 
 def _send(bell: Bell, count: int, environment: str) -> None:
     client = bell.client()
     for _ in range(count):
         client.report(environment)
-
-
-def delayed(place: Path) -> Iterator[Row]:
-    """From a report to its mail, everything idle, on SQLite."""
-    with standing(place) as bell, bell.serve():
-        bell.wait_for_web()
-        bell.fill()
-        from_answer, from_request = delays(bell)
-    for share, limit in ((0.5, 10), (0.99, 30)):
-        found, whole = quantile(from_answer, share), quantile(from_request, share)
-        name = f"report accepted → SMTP DATA, idle, p{share * 100:.0f} of {len(from_answer)}"
-        yield Row(name, f"{found:.1f} ms", f"from the request on: {whole:.1f} ms", f"< {limit} ms", found < limit)
-
-
-def delays(bell: Bell) -> tuple[list[float], list[float]]:
-    """Milliseconds from the answer, and from the request, to DATA; one report at a time, everything idle in between."""
-    client, from_answer, from_request = bell.client(), [], []
-    for _ in range(SINGLES):
-        bell.sink.ask("reset")
-        sent = time.monotonic()
-        client.report(LOUD)
-        answered = time.monotonic()
-        at = bell.sink.ask("wait 1")["data_at"][0]
-        from_answer.append((at - answered) * 1000)
-        from_request.append((at - sent) * 1000)
-        time.sleep(0.03)  # the worker settles and falls asleep
-    return sorted(from_answer), sorted(from_request)

@@ -78,5 +78,13 @@ def memory_mb(pid: int, name: str = "Rss") -> float:
     raise ValueError(name)
 
 
+def peak_memory_mb(pid: int) -> float:
+    """The most that was ever resident."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(pid)
+
+
 def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

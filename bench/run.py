@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from traceback import print_exc
 
-from bench import load, mails, matrix, slack, weight, wrapper
+from bench import burst, growth, latency, load, mails, matrix, slack, weight, wrapper
 from bench.plot import PLOT, RESULTS, rates, svg
 from bench.processes import ROOT
 from bench.table import Row, table
@@ -28,14 +28,16 @@ PARTS: Mapping[str, Part] = {
     "wrapper": wrapper.wrapper,
     "memory": weight.memory,
     "reports": load.accepted,
-    "delays": load.delayed,
+    "delays": latency.delayed,
     "mails": mails.mails,
     "slack": slack.slack,
+    "burst": burst.burst,
     "matrix": matrix.page,
+    "growth": growth.growth,
 }
 """Each gets an empty folder, starts what it needs and ends it. The first line of its docstring stands above its table."""
 LIMIT = 300  # seconds until a part is given up; on an idle machine most need less than one minute
-LONGER: Mapping[str, int] = {"mails": 900, "slack": 600}  # of those that need more
+LONGER: Mapping[str, int] = {"mails": 900, "slack": 600, "growth": 7200 if os.environ.get("HISTORY") else 1200}  # of those that need more
 TROUBLE = "Not measured:"
 
 

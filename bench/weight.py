@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from bench import load
-from bench.bell import LOUD, standing
+from bench.bell import standing
 from bench.processes import command_of, memory_mb, tree
 from bench.table import Row
 
@@ -22,7 +22,7 @@ def memory(place: Path) -> Iterator[Row]:
         bell.wait_for_web()
         bell.fill()
         at_rest = weigh(serve.pid)
-        load.reports(bell, serve.pid, load.MAILED, LOUD)
+        load.told(bell, serve.pid, load.MAILED)
         yield from rows(at_rest, weigh(serve.pid))
 
 
