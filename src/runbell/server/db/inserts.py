@@ -2,8 +2,10 @@
 the database needs, and every report fills seven tables."""
 # ruff: noqa: S608  # what is put into the SQL are names of our tables and columns
 
+import json
 from collections.abc import Callable, Iterable
-from functools import cache
+from datetime import datetime
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -53,10 +55,18 @@ def _statement(model: type[models.Model], vendor: str) -> _Statement:
     return _Statement(model)
 
 
+@lru_cache(maxsize=64)
+def _moment(at: datetime, vendor: str) -> Any:
+    """Most rows of a report tell of the same few."""
+    return connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value(at)
+
+
 def _stored(field: "models.Field[Any, Any]") -> Callable[[Any, BaseDatabaseWrapper], Any] | None:
     """What makes the database's value of ours."""
     if isinstance(field, AS_THEY_ARE):
         return None
     if isinstance(field, models.DateTimeField):
-        return lambda at, database: at and database.ops.adapt_datetimefield_value(at)
+        return lambda at, database: at and _moment(at, database.vendor)
+    if type(field) is models.JSONField:
+        return lambda value, database: None if value is None else json.dumps(value)
     return field.get_db_prep_save
