@@ -169,7 +169,8 @@ _TEXTS = (
 )
 
 
-_AS_STORED = (str, bool, int, float, type(None))
+_AS_STORED = frozenset({str, bool, int, float, type(None)})
+_PIECES = (Moment, Since, Span, Strong)
 _TONES: Mapping[Any, Tone] = {tone.value: tone for tone in Tone}
 
 
@@ -188,7 +189,7 @@ def _store(value: Any) -> Any:
         return [_store(item) for item in value]
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Moment | Since | Span | Strong):
+    if isinstance(value, _PIECES):
         return {"piece": type(value).__name__.lower(), **{name: _store(item) for name, item in _items(value) if item not in (None, False)}}
     if hasattr(value, "__dataclass_fields__"):
         return {name: _store(item) for name, item in _items(value)}
