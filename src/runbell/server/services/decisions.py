@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from statistics import median
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DateTimeField, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q, QuerySet
 
 from runbell.core.because import Because
 from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decide
@@ -19,17 +17,16 @@ from runbell.server.db import bell
 from runbell.server.db.inserts import insert
 from runbell.server.db.models import Account, Delivery, Destination, Job, Message, Receipt, Rule, Run, State
 from runbell.server.db.prepared import Given, Prepared
+from runbell.server.services.histories import Past, histories, trouble, usual_seconds
 from runbell.server.services.pauses import paused_because
 from runbell.server.services.steps import stored_steps
 from runbell.server.services.trust import awaits_confirmation
 
 SHOWN_NOT_TOLD = 200
 SLACK = "slack"
-HISTORY = 30
 SECRETS = ("secret", "link__workspace__token", "link__workspace__refresh_token")
 IN_DESTINATION = tuple(f"destination__{name}" for name in SECRETS)
 """Of a destination: never loaded beside it, since one that no key fits any more must not hold up the others."""
-USUAL_SPREAD = 3  # median absolute deviations; what lies within is as usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +66,13 @@ def weigh(run: Run, steps: Sequence[StepFacts], rules: Sequence[Rule], *, now: d
 
 
 def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
-    """Receipts, messages and deliveries of any number of stored runs: a statement for each of the three, and one for a told run's history."""
+    """Receipts, messages and deliveries of any number of stored runs of one job: a statement for each of the three, and one for the history."""
     insert(_receipt(one.run, decision, now) for one in decided for decision in one.matched)
     told = [one for one in decided if one.told]
     if not told:
         return
-    messages = [_messages(one, now) for one in told]
+    pasts = histories([one.run for one in told])
+    messages = [_messages(one, past, now) for one, past in zip(told, pasts, strict=True)]
     insert(message for by_language in messages for message in by_language.values())
     insert(delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now))
     transaction.on_commit(bell.ring)
@@ -156,10 +154,10 @@ def _receipt(run: Run, decision: Decision, now: datetime) -> Receipt:
     )
 
 
-def _messages(decided: Decided, now: datetime) -> dict[str, Message]:
+def _messages(decided: Decided, past: Sequence[Past], now: datetime) -> dict[str, Message]:
     """By language."""
     run, account = decided.run, decided.account
-    facts = run_facts(run, account, decided.steps)
+    facts = _facts(run, account, decided.steps, past)
     languages = {language_of(decided.destinations[decision.destination_id], account) for decision in decided.told}
     return {
         language: Message(run=run, language=language, body=compose_run(facts, language).to_json(), created_at=now)
@@ -184,9 +182,14 @@ def _deliveries(decided: Decided, messages: Mapping[str, Message], now: datetime
 
 def run_facts(run: Run, account: Account, steps: Sequence[StepFacts]) -> RunFacts:
     """Everything a message says about a run; one query, for its history."""
+    [past] = histories([run])
+    return _facts(run, account, steps, past)
+
+
+def _facts(run: Run, account: Account, steps: Sequence[StepFacts], past: Sequence[Past]) -> RunFacts:
     environment = run.job.environment
-    past = _past(run)
     usual, spread = usual_seconds(past[:-1])
+    since, row = trouble(past)
     return RunFacts(
         account=account.name,
         account_id=str(account.pk),
@@ -203,55 +206,9 @@ def run_facts(run: Run, account: Account, steps: Sequence[StepFacts]) -> RunFact
         host_tool=run.host_tool,
         usual_seconds=usual,
         usual_spread_seconds=spread,
-        history=tuple((outcome, seconds) for outcome, seconds, _ in past),
-        **_trouble(past, Outcome(run.outcome)),
+        history=tuple((one.outcome, one.seconds) for one in past),
+        trouble_since=since,
+        trouble_runs=row,
         has_log_end=bool(run.log_end),
         run_id=str(run.pk),
     )
-
-
-Past = tuple[Outcome, float | None, datetime]
-
-
-def _runs_before() -> QuerySet[Run, tuple[str, str, str | None]]:
-    """Times as text: thirty rows at a time, Django's way to make moments of them would cost more than all the rest."""
-    ended = Run.objects.filter(job=Given("job"), merged_into=None, started_at__lte=Given("started_at", DateTimeField())).exclude(outcome="")
-    before = ended.exclude(pk=Given("run")).order_by("-started_at", "-pk")
-    return before.values_list("outcome", Cast("started_at", TextField()), Cast("finished_at", TextField()))[: HISTORY - 1]
-
-
-_find_before = Prepared(_runs_before)
-
-
-def _past(run: Run) -> list[Past]:
-    """The last runs that ended, oldest first, this one at the end."""
-    before = _find_before(job=run.job_id, started_at=run.started_at, run=run.pk)
-    ended = [(outcome, _moment(start), end and _moment(end)) for outcome, start, end in reversed(before)]
-    rows = [*ended, (run.outcome, run.started_at, run.finished_at)]
-    return [(Outcome(outcome), (end - start).total_seconds() if end else None, start) for outcome, start, end in rows]
-
-
-def _moment(text: str) -> datetime:
-    """SQLite keeps UTC without saying so."""
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def usual_seconds(past: Sequence[Past]) -> tuple[float | None, float | None]:
-    """Median duration of the runs that ended by themselves and how far from it is still usual; None below three of them."""
-    took = [seconds for outcome, seconds, _ in past if seconds is not None and outcome in (Outcome.SUCCEEDED, Outcome.WARNED)]
-    if len(took) < 3:
-        return None, None
-    middle = median(took)
-    spread = median(abs(seconds - middle) for seconds in took)
-    return middle, max(USUAL_SPREAD * spread, 0.1 * middle)
-
-
-def _trouble(past: Sequence[Past], outcome: Outcome) -> dict[str, Any]:
-    """Since when runs have ended like this one, without a break."""
-    if outcome not in (Outcome.FAILED, Outcome.WARNED):
-        return {}
-    row = 0
-    while row < len(past) and past[-1 - row][0] is outcome:
-        row += 1
-    return {"trouble_since": past[-row][2], "trouble_runs": row}

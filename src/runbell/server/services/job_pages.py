@@ -14,7 +14,8 @@ from runbell.core.rules import Scope
 from runbell.core.runs import Outcome
 from runbell.server.db.models import Destination, Job, Member, Node, Rule, Run, State
 from runbell.server.services.access import Actor, job_for
-from runbell.server.services.decisions import IN_DESTINATION, address_of, silent_because, usual_seconds
+from runbell.server.services.decisions import IN_DESTINATION, address_of, silent_because
+from runbell.server.services.histories import Past, usual_seconds
 from runbell.server.services.pages import HISTORY, RunLine
 from runbell.server.services.pauses import Pause, pauses_of
 
@@ -66,7 +67,7 @@ class JobLine:
 
     @property
     def usual(self) -> tuple[float | None, float | None]:
-        return usual_seconds([(Outcome(run.outcome), run.seconds, run.started_at) for run in self.runs if run.outcome])
+        return usual_seconds([Past(Outcome(run.outcome), run.started_at, run.seconds) for run in self.runs if run.outcome])
 
 
 @dataclass(frozen=True, slots=True)
