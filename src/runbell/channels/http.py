@@ -50,6 +50,7 @@ class Http:
         self._timeout, self._clock, self._guard = timeout, clock, guard
         self._kept: HTTPConnection | None = None
         self._to = ""
+        self._proxies: dict[tuple[str, str], SplitResult | None] = {}  # read once for each host: the environment stays as it is
         self._used_at = 0.0
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -62,7 +63,7 @@ class Http:
 
     def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         parts = urlsplit(url)
-        proxy = _proxy_for(parts)
+        proxy = self._proxy_for(parts)
         connection = self._connected(parts, proxy)
         through = proxy is not None and parts.scheme == "http"
         target = url if through else parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
@@ -80,6 +81,12 @@ class Http:
 
     def __del__(self) -> None:
         self.close()
+
+    def _proxy_for(self, parts: SplitResult) -> SplitResult | None:
+        host = (parts.scheme, parts.netloc)
+        if host not in self._proxies:
+            self._proxies[host] = _proxy_for(parts)
+        return self._proxies[host]
 
     def _exchange(
         self, connection: HTTPConnection, method: str, target: str, body: bytes | None, headers: Mapping[str, str]

@@ -13,6 +13,7 @@ from django.db.models import F
 
 from runbell.channels.registry import channel
 from runbell.core.deliveries import Retry, Verdict
+from runbell.server.db import paces
 from runbell.server.db.models import Destination
 from runbell.server.services.parcels import Parcel
 
@@ -60,16 +61,20 @@ def _is_held(row: Destination, now: datetime) -> bool:
 
 def let_go(ended: Iterable[tuple[Parcel, Verdict | None, datetime]], *, now: datetime) -> None:
     """After a try that was answered at a moment. What came back untried leaves the slot as it was. One statement, or none."""
-    freed = [_freed(parcel, verdict, at, now) for parcel, verdict, at in ended if pace_of(parcel)]
-    if freed:
-        Destination.objects.bulk_update(sorted(freed, key=lambda row: row.pk), COLUMNS)
+    paces.let_go(
+        {
+            parcel.destination_id: _next_slot(parcel, verdict, at, now)
+            for parcel, verdict, at in ended
+            if parcel.destination_id and pace_of(parcel)
+        }
+    )
 
 
-def _freed(parcel: Parcel, verdict: Verdict | None, at: datetime, now: datetime) -> Destination:
+def _next_slot(parcel: Parcel, verdict: Verdict | None, at: datetime, now: datetime) -> datetime:
     """A wish counts from `now`, as in `next_step`: what was told to wait is due at the slot, and then the oldest goes first."""
     slot = at + pace_of(parcel) if verdict else at
     wish = verdict.after if isinstance(verdict, Retry) and verdict.is_busy else None
-    return Destination(pk=parcel.destination_id, next_at=max(slot, now + wish) if wish else slot, held_until=None)
+    return max(slot, now + wish) if wish else slot
 
 
 def hold(parcels: Iterable[Parcel], *, lease_until: datetime) -> None:
