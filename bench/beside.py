@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.postfix import MailSink
 from bench.processes import ROOT, running
 from bench.rates import Rate
-from bench.table import Row
 
 PYTHON = ROOT / ".venv-bench/bin/python"
 MISSING = "no .venv-bench; make bench makes it"
@@ -43,9 +42,3 @@ def peer(
 
 def _told(started: Sequence["subprocess.Popen[str]"]) -> list[str]:
     return [each.stdout.readline() for each in started if each.stdout]
-
-
-def rate_row(what: str, rate: Rate, aim: float | None = None) -> Row:
-    """`aim`: milliseconds of the processor."""
-    cost = f"{rate.cost_ms:.2f} ms of processor each"
-    return Row(what, f"{rate.per_second:.0f}/s", cost, f"≤ {aim} ms" if aim else "", rate.cost_ms <= aim if aim else None)

@@ -17,8 +17,10 @@ class Rate:
         return cls(count / seconds, processor / count * 1000)
 
 
-def rate_row(what: str, rate: Rate) -> Row:
-    return Row(what, f"{rate.per_second:.0f}/s", f"{rate.cost_ms:.2f} ms of processor each")
+def rate_row(what: str, rate: Rate, aim: float | None = None) -> Row:
+    """`aim`: milliseconds of the processor."""
+    cost = f"{rate.cost_ms:.2f} ms of processor each"
+    return Row(what, f"{rate.per_second:.0f}/s", cost, f"≤ {aim} ms" if aim else "", rate.cost_ms <= aim if aim else None)
 
 
 def ratio_row(what: str, ours: Rate, theirs: Rate, aim: float, how: str = "") -> Row:

@@ -11,10 +11,10 @@ from pathlib import Path
 import trustme
 
 from bench.bell import Bell, Sink, standing
-from bench.beside import MISSING, PYTHON, peer, rate_row
+from bench.beside import MISSING, PYTHON, peer
 from bench.drains import BATCH, watched
 from bench.processes import BIN, ROOT, processor_seconds, running
-from bench.rates import Rate, ratio_row
+from bench.rates import Rate, rate_row, ratio_row
 from bench.table import Row
 
 WARM, COUNT = 200, 2_000
