@@ -12,8 +12,8 @@ from bench.processes import ROOT
 
 RESULTS = ROOT / "bench/results/latest.md"
 PLOT = RESULTS.with_suffix(".svg")
-WIDTH, LINE, BAR = 860, 22, 14  # pixels
-NAMES, MARGIN, VALUES = 372, 16, 76  # the width of the names, of the margin and of what stands behind the longest bar
+WIDTH, LINE, BAR = 900, 22, 14  # pixels
+NAMES, MARGIN, VALUES = 424, 16, 76  # the width of the names, of the margin and of what stands behind the longest bar
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
   .title { font-weight: 600 }
