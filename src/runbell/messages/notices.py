@@ -57,12 +57,13 @@ def compose_confirmation(facts: ConfirmationFacts, language: str) -> Message:
 def compose_notice(facts: NoticeFacts, language: str) -> Message:
     words = words_in(language)
     word, account = _word(facts, words), isolated(one_line(facts.account))
-    address = isolated(one_line(facts.address)) or words.say("mail server")
+    named = isolated(one_line(facts.address))
+    address = named or words.say("mail server")
     return Message(
         language=words.language,
         tone=Tone.NOTICE,
         word=word,
-        title=address,
+        title=named or words.say("Mail server"),
         place=account,
         subject=f"{word} · {address} · {account}",
         account=account,

@@ -421,4 +421,10 @@ def test_notices_say_what_became_of_whom() -> None:
         compose_notice(replace(UNSUBSCRIBED, job="nightly", environment="Prod"), "en").summary
     )
     assert "about all jobs of Prod" in said(compose_notice(replace(UNSUBSCRIBED, environment="Prod"), "en").summary)
-    assert compose_notice(OUTAGE, "en").subject == "NOT DELIVERED · mail server · Acme Retail"
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Mail server"), ("ru", "Почтовый сервер")])
+def test_the_heading_of_an_outage_begins_with_a_capital_inside_the_subject_it_does_not(language: str, title: str) -> None:
+    outage = compose_notice(OUTAGE, language)
+    assert outage.title == title
+    assert f" · {title[0].lower()}{title[1:]} · Acme Retail" in outage.subject
