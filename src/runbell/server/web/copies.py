@@ -98,7 +98,7 @@ def _form(
     return page.render(
         "runbell/copies.html",
         status=status,
-        section="settings",
+        section="notifications",
         side="copy_settings",
         wish=wish,
         what=_what(page),

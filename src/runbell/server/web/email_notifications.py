@@ -50,7 +50,7 @@ def _show(page: Page, place: Place, form: Form | None = None, *, kept: Sequence[
     return page.render(
         "runbell/email_notifications.html",
         status=status,
-        section="settings",
+        section="notifications",
         side=URL,
         found=found,
         target=target,

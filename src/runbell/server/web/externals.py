@@ -62,7 +62,7 @@ def remove_external(page: Page, destination_id: int) -> HttpResponse:
         question = gettext("Remove %(address)s?") % {"address": found.address}
         return page.render(
             "runbell/external_remove.html",
-            section="settings",
+            section="notifications",
             side=URL,
             question=question,
             verb=gettext("Remove"),
@@ -91,7 +91,7 @@ def _form(page: Page, *, title: str, form: Any = None, found: Any = None, bad: R
     return page.render(
         "runbell/external.html",
         status=status,
-        section="settings",
+        section="notifications",
         side=URL,
         title=title,
         found=found,

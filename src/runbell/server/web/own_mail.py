@@ -24,7 +24,7 @@ def mine(page: Page) -> HttpResponse:
     page.actor.require(Action.SEE_JOBS)
     return page.render(
         "runbell/mine.html",
-        section="settings",
+        section="notifications",
         side="mine",
         rules=own_rules(page.actor),
         found=unsubscribe.own_subscription(page.actor, now=timezone.now()),
@@ -45,7 +45,7 @@ def unsubscribe_mine(page: Page) -> HttpResponse:
         back = reverse(URL, args=[page.frame.account_id])
         return page.render(
             "runbell/unsubscribe_ask.html",
-            section="settings",
+            section="notifications",
             side=URL,
             question=question,
             verb=gettext("Unsubscribe"),

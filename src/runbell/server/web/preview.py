@@ -63,7 +63,7 @@ def _show(page: Page, asked: Asked, *, problem: str = "") -> HttpResponse:
     test = page.number("test")
     return page.render(
         "runbell/preview.html",
-        section="settings",
+        section="notifications",
         side="slack_notifications" if found.look.post else "email_notifications",
         found=found,
         parts=drawn(found.look.post) if found.look.post else (),

@@ -55,7 +55,7 @@ def profile(page: Page) -> HttpResponse:
     posted = page.request.method == "POST"
     form = ProfileForm(page.request.POST if posted else None, initial={name: getattr(user, name) for name in fields}, auto_id="%s")
     if not posted or not form.is_valid():
-        return page.render("runbell/profile.html", section="settings", side="profile", form=form, zones=profiles.offered_zones())
+        return page.render("runbell/profile.html", section="profile", side="profile", form=form, zones=profiles.offered_zones())
     profiles.save_profile(user, **form.cleaned_data, now=timezone.now())
     with translation.override(form.cleaned_data["language"]):
         page.toast(gettext("Saved"))
@@ -85,7 +85,7 @@ def change_email(page: Page) -> HttpResponse:
         sent_to = form.cleaned_data["email"]
         email_change.ask(page.actor.member.user, sent_to, account_id=page.frame.account_id, now=timezone.now())
     return page.render(
-        "runbell/email.html", section="settings", side="profile", form=form, sent_to=sent_to, can_send=bool(settings.RUNBELL_SMTP_URL)
+        "runbell/email.html", section="profile", side="profile", form=form, sent_to=sent_to, can_send=bool(settings.RUNBELL_SMTP_URL)
     )
 
 

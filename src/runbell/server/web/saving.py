@@ -102,7 +102,7 @@ def save(sheet: Sheet, target: Target, show: Callable[[Form, int], HttpResponse]
             cells += kept(form, cells, sheet.matrix(target))
         saved = save_cells(target, place.env, cells, revision=revision, actor=page.actor, now=timezone.now())
     except BadField as bad:
-        return page.render("runbell/refused.html", status=400, section="settings", side=sheet.url, bad=bad, back=sheet.here)
+        return page.render("runbell/refused.html", status=400, section="notifications", side=sheet.url, bad=bad, back=sheet.here)
     except Clash as clash:
         choices = choices_of(clash, sheet.matrix(target))
         return show(Form(choices.rebase(cells), clash.revision, choices), 409)

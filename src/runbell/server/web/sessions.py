@@ -44,7 +44,7 @@ def show(page: Page) -> HttpResponse:
     user = page.actor.member.user
     return page.render(
         "runbell/sign_in.html",
-        section="settings",
+        section="profile",
         side="sign_in",
         sessions=sign_ins.sessions_of(user, page.request.session.session_key),
         second_step=sign_ins.second_step_of(user),

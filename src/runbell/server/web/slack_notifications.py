@@ -63,7 +63,7 @@ def show(
     return page.render(
         "runbell/slack_notifications.html",
         status=status,
-        section="settings",
+        section="notifications",
         side=URL,
         found=found,
         groups=configured_groups(found.channels, found.webhooks),

@@ -39,7 +39,7 @@ def _form(page: Page, found: Any, form: Any, bad: Refused | None = None, status:
     return page.render(
         "runbell/slack_reader.html",
         status=status,
-        section="settings",
+        section="notifications",
         side=URL,
         title=found.address,
         form=form,

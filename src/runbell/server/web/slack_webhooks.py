@@ -58,7 +58,7 @@ def remove(page: Page, webhook_id: int) -> HttpResponse:
     if page.request.method != "POST":
         return page.render(
             "runbell/slack_webhook_remove.html",
-            section="settings",
+            section="notifications",
             side=URL,
             question=gettext("Remove %(name)s?") % {"name": found.address},
             verb=gettext("Remove"),
@@ -94,7 +94,7 @@ def _form(page: Page, *, form: Any = None, found: Any = None, bad: BadField | Re
     return page.render(
         "runbell/slack_webhook.html",
         status=status,
-        section="settings",
+        section="notifications",
         side=URL,
         title=found.address if found else gettext("Add an incoming webhook URL"),
         found=found,
