@@ -16,11 +16,10 @@ from runbell.server.db.models import Destination, Environment, Job, MailboxItem,
 from tests.browser.desk import Desk
 from tests.e2e.processes import wait_until
 from tests.e2e.stage import Server
-from tests.server.people import PASSWORD, Acme, acme
+from tests.server.people import NAMES, PASSWORD, Acme, acme
 
-__all__ = ["PASSWORD", "People"]
+__all__ = ["NAMES", "PASSWORD", "People"]
 _numbers = count(1)
-NAMES = {Role.ACCOUNT_ADMIN: "ada", Role.NOTIFICATION_MANAGER: "nina", Role.DEVELOPER: "dana", Role.VIEWER: "vera"}
 
 STEPS: dict[Outcome, dict[str, Any]] = {
     Outcome.SUCCEEDED: {"exit_code": 0, "counts": {"passed": 9}},
