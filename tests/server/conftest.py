@@ -3,13 +3,12 @@ from pytest_django import Settings
 
 from runbell.server.services.failures import BAD_LINKS, BAD_TOKENS
 from runbell.server.web import health
-from tests.server.people import Acme, acme
+from tests.server.people import HASHERS, Acme, acme
 
 
 @pytest.fixture(autouse=True)
 def cheap_passwords(settings: Settings) -> None:
-    """A good hasher costs 100 ms a person; that it is good is Django's matter."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = HASHERS
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +39,12 @@ def no_real_slack(settings: Settings) -> None:
 @pytest.fixture(autouse=True)
 def the_dbt_platform_is_on_this_machine(settings: Settings) -> None:
     settings.RUNBELL_PRIVATE_HOSTS = True
+
+
+@pytest.fixture(autouse=True)
+def static_files_are_looked_up_when_asked_for(settings: Settings) -> None:
+    """Every client makes its own middleware; a list of all static files for each costs more than most requests."""
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from runbell.server.services.tokens import create_token
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 PASSWORD = "correct horse battery"
+HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""A good hasher costs 100 ms a person; that it is good is Django's matter."""
 
 
 @dataclass

@@ -1,16 +1,18 @@
 """Every URL × everybody: admin, notification manager, developer, viewer, a member of another account, and a visitor."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
+from pytest_django import DjangoDbBlocker
 from tools.permissions import PAGE, text
 
 from runbell.core.permissions import Action, Permission, Role
 from runbell.server.services.tokens import create_token
-from tests.server.people import NOW, Acme, acme
+from tests.server.people import HASHERS, NOW, Acme, acme
 from tests.server.walk import PEOPLE, ROWS, STRANGER, VISITOR, Row, Stage, routes, set_stage
 
 pytestmark = pytest.mark.django_db
@@ -22,14 +24,20 @@ def named(row: Row) -> str:
     return f"{row.route or '/'}:{','.join(row.methods)}"
 
 
-@pytest.fixture
-def stage(shop: Acme) -> Stage:
-    return set_stage(shop)
+@pytest.fixture(scope="module")
+def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
+    """Set once: what a request changes is undone, and so is what a test changes."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        with override_settings(RUNBELL_PRIVATE_HOSTS=True, PASSWORD_HASHERS=HASHERS):
+            stage = set_stage(acme())
+        yield stage
+        transaction.set_rollback(True)
 
 
-@pytest.fixture
-def other(shop: Acme) -> Acme:
-    return acme("Other", "other.test")
+@pytest.fixture(scope="module")
+def other(stage: Stage, django_db_blocker: DjangoDbBlocker) -> Acme:
+    with django_db_blocker.unblock(), override_settings(PASSWORD_HASHERS=HASHERS):
+        return acme("Other", "other.test")
 
 
 def test_every_url_has_its_row() -> None:
