@@ -19,6 +19,7 @@ from typing import Any, Literal
 import psycopg
 from tests import quiet
 from tests.e2e.processes import children, family, free_port, frozen, kill, read, wait_until
+from tests.e2e.tables import lay_in_postgres, lay_in_sqlite
 
 ROOT = Path(__file__).parents[2]
 RUNBELL = str(Path(sys.executable).parent / "runbell")
@@ -192,10 +193,23 @@ class Server:
             yield self.sending()
 
 
+def lay(server: Server) -> None:
+    """Before its first start."""
+    if url := server.env.get("RUNBELL_DATABASE_URL"):
+        lay_in_postgres(url, migrate)
+    else:
+        lay_in_sqlite(server.home, migrate)
+
+
+def migrate(env: dict[str, str]) -> None:
+    subprocess.run([RUNBELL, "migrate"], env=BARE | env, check=True, capture_output=True)
+
+
 @contextmanager
 def running(home: Path, **env: str) -> Iterator[Server]:
-    """A server that has started; nothing of it is left afterwards."""
+    """A server that has started; nothing of it is left afterwards. Its tables were there: see tables.py."""
     server = Server(home, env)
+    lay(server)
     try:
         server.start()
         yield server

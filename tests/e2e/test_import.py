@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.stage import ON, ROOT, RUNBELL, Server, running
+from tests.e2e.stage import ON, ROOT, RUNBELL, Server, lay, running
 from tests.fakes.dbt_platform import FakeDbt
 
 PAGE = (ROOT / "docs" / "howto" / "dbt-platform.md").read_text()
@@ -55,7 +55,7 @@ def dbt() -> Iterator[FakeDbt]:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """One account and its admin, to copy from."""
     server = Server(tmp_path_factory.mktemp("empty") / "home", {})
-    subprocess.run([RUNBELL, "migrate"], env=server.environ, check=True, capture_output=True)
+    lay(server)
     server.admin("account", "create", "Acme", "--admin", "ada@acme.test", "--password-file", "-")
     return server
 

@@ -4,10 +4,9 @@ import http.client
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
 
 import pytest
-from tests.e2e.stage import Server
+from tests.e2e.stage import Server, running
 
 PATIENCE = 120  # of a test that would wait in vain; nothing is measured
 HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
@@ -16,10 +15,8 @@ HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Bodies may take 20 seconds: here one."""
-    server = Server(Path(tmp_path_factory.mktemp("slow")) / "home", {"RUNBELL_TIME_SCALE": "0.05", "RUNBELL_WEB_THREADS": "2"})
-    server.start()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("slow") / "home", RUNBELL_TIME_SCALE="0.05", RUNBELL_WEB_THREADS="2") as server:
+        yield server
 
 
 def connected(server: Server, sent: str) -> socket.socket:
