@@ -159,6 +159,7 @@ ROWS = (
     Row("a/<int:account_id>/deliveries.csv", Action.SEE_DELIVERIES, GET=200),
     Row("a/<int:account_id>/deliveries/resend", Action.RESEND_DELIVERIES, POST=302, data={"delivery": "all"}),
     Row("a/<int:account_id>/mailbox", Action.READ_MAILBOX, GET=200),
+    Row("a/<int:account_id>/mailbox/empty", Action.READ_MAILBOX, GET=200, POST=302),
     Row("a/<int:account_id>/mailbox/<int:item_id>", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/mailbox/<int:item_id>/html", Action.READ_MAILBOX, GET=200),
     Row("a/<int:account_id>/first-run/token", Action.MANAGE_TOKENS, POST=200),

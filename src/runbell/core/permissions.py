@@ -44,7 +44,7 @@ class Action(StrEnum):
 SENTENCES = {
     Action.SEE_JOBS: "See projects, environments, jobs, runs and who was told.",
     Action.SEE_DELIVERIES: "See the delivery log.",
-    Action.READ_MAILBOX: "Read the built-in mailbox.",
+    Action.READ_MAILBOX: "Read and empty the built-in mailbox.",
     Action.REPORT_RUNS: "Report runs.",
     Action.UNSUBSCRIBE_SELF: "Unsubscribe the own address from all email notifications.",
     Action.SET_OWN_NOTIFICATIONS: "Set notifications for the own e-mail address.",

@@ -35,6 +35,7 @@ Action = Literal[
     "notifications.copy",
     "notifications.copy_undo",
     "delivery.resend",
+    "mailbox.empty",
     "email.unsubscribe",
     "email.unsubscribe_undo",
     "job.pause",

@@ -15,7 +15,7 @@ from runbell.server.services.rules import ON
 PAGE = 50
 KINDS: Mapping[str, tuple[str, ...]] = {
     "people": ("member", "invitation"),
-    "notifications": ("notifications", "email", "delivery"),
+    "notifications": ("notifications", "email", "delivery", "mailbox"),
     "jobs": ("job", "environment", "project"),
     "tokens": ("token",),
     "slack": ("slack",),

@@ -47,6 +47,7 @@ SENTENCES: dict[audit.Action, Promise] = {
     "notifications.copy": gettext_lazy("Notifications of %(subject)s were changed by copying"),
     "notifications.copy_undo": gettext_lazy("Copying to %(subject)s was undone"),
     "delivery.resend": gettext_lazy("Messages were sent again: %(subject)s"),
+    "mailbox.empty": gettext_lazy("The mailbox was emptied, mails: %(subject)s"),
     "email.unsubscribe": gettext_lazy("%(subject)s was unsubscribed from email notifications"),
     "email.unsubscribe_undo": gettext_lazy("Unsubscribing %(subject)s was undone"),
     "job.pause": gettext_lazy("Messages about the job %(subject)s were paused"),

@@ -3,8 +3,13 @@
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_http_methods
 
+from runbell.server.services import mailbox_pages as service
 from runbell.server.services.mailbox_pages import mail, mailbox
 from runbell.server.web.edge import Page, landing, member_page
 
@@ -26,6 +31,25 @@ def show(page: Page, item_id: int | None = None) -> HttpResponse:
     view = asked if asked in VIEWS else "html"
     box = mailbox(page.actor, item=item_id, before=page.number("before"))
     return page.render("runbell/mailbox.html", section="mailbox", box=box, view=view, views=VIEWS, before=page.number("before"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_page
+def empty(page: Page) -> HttpResponse:
+    """Asks, then deletes what was there when the mailbox was looked at."""
+    newest, now = page.number("upto"), timezone.now()
+    if page.request.method == "POST":
+        count = service.empty(page.actor, newest, now=now)
+        page.toast(ngettext("%(n)d mail deleted.", "%(n)d mails deleted.", count) % {"n": count})
+        return redirect("mailbox", account_id=page.frame.account_id)
+    return page.render(
+        "runbell/mailbox_empty.html",
+        section="mailbox",
+        question=gettext("Empty the mailbox?"),
+        verb=gettext("Empty the mailbox"),
+        count=service.mails_up_to(page.actor, newest),
+        back=reverse("mailbox", args=[page.frame.account_id]),
+    )
 
 
 @xframe_options_sameorigin

@@ -16,7 +16,7 @@ ROLES = {
 ACTIONS: dict[Action, Promise] = {
     Action.SEE_JOBS: gettext_lazy("See projects, environments, jobs, runs and who was told."),
     Action.SEE_DELIVERIES: gettext_lazy("See the delivery log."),
-    Action.READ_MAILBOX: gettext_lazy("Read the built-in mailbox."),
+    Action.READ_MAILBOX: gettext_lazy("Read and empty the built-in mailbox."),
     Action.REPORT_RUNS: gettext_lazy("Report runs."),
     Action.UNSUBSCRIBE_SELF: gettext_lazy("Unsubscribe the own address from all email notifications."),
     Action.SET_OWN_NOTIFICATIONS: gettext_lazy("Set notifications for the own e-mail address."),

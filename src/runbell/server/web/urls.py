@@ -47,6 +47,7 @@ _account = [
     path("deliveries.csv", deliveries.download, name="deliveries_csv"),
     path("deliveries/resend", deliveries.send_again, name="resend"),
     path("mailbox", mailbox.show, name="mailbox"),
+    path("mailbox/empty", mailbox.empty, name="empty_mailbox"),
     path("mailbox/<int:item_id>", mailbox.show, name="mail"),
     path("mailbox/<int:item_id>/html", mailbox.letter, name="letter"),
     path("settings/notifications/email", email_notifications.email_notifications, name="email_notifications"),
