@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.parser import BytesHeaderParser
@@ -80,7 +80,9 @@ def load_parcels(rows: Sequence[Claimed], *, now: datetime) -> list[Parcel]:
         return []
     ids = {row.destination_id for row in rows if row.destination_id}
     destinations = {found.pk: found for found in _destinations(ids=ids)} if ids else {}
-    secrets = _secrets([pk for pk, destination in destinations.items() if destination.link_id or _has_secret(destination.kind)])
+    stored = _secrets([pk for pk, destination in destinations.items() if destination.link_id or _has_secret(destination.kind)])
+    opened = _opened(stored.values())
+    secrets = {pk: {name: opened[value] for name, value in found.items()} for pk, found in stored.items()}
     messages = _texts_of({row.message_id for row in rows if row.message_id})
     payloads = _payloads([row.id for row in rows if row.message_id is None])
     return [
@@ -112,14 +114,24 @@ def _secrets(ids: Sequence[int]) -> dict[int, dict[str, str]]:
     return {pk: {name: value for name, value in (("secret", own), ("token", shared)) if value} for pk, own, shared in rows}
 
 
-def _with(secrets: Mapping[str, str], parcel: Parcel) -> Parcel:
+def _opened(secrets: Iterable[Mapping[str, str]]) -> dict[str, str | None]:
+    """What each stored value says; None: no key fits. The Slack channels of a workspace share its token, which is opened once for all."""
+    return {stored: _open(stored) for stored in {value for found in secrets for value in found.values()}}
+
+
+def _open(stored: str) -> str | None:
+    try:
+        return decrypt(stored.encode()).decode()
+    except InvalidToken:
+        return None
+
+
+def _with(secrets: Mapping[str, str | None], parcel: Parcel) -> Parcel:
     if not secrets or parcel.suppressed:
         return parcel
-    try:
-        readable = {name: decrypt(stored.encode()).decode() for name, stored in secrets.items()}
-    except InvalidToken:
+    if None in secrets.values():
         return replace(parcel, suppressed=Because("secret_unreadable"))
-    return replace(parcel, settings={**parcel.settings, **readable})
+    return replace(parcel, settings={**parcel.settings, **secrets})
 
 
 def _payloads(ids: Sequence[int]) -> dict[int, bytes]:
