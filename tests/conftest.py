@@ -25,7 +25,13 @@ if url := os.environ.get("RUNBELL_TEST_DATABASE_URL"):
 os.environ["DJANGO_SETTINGS_MODULE"] = "runbell.server.settings"
 django.setup()
 
+from django.conf import settings  # noqa: E402 (after the home is made)
+
 from runbell.server import logs  # noqa: E402 (after the home is made)
+
+if not url:
+    # pytest-django knows Django's own engine of SQLite as one that is in memory, and gives every other a file for each of its processes.
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
 
 logs.silence()  # as every process of ours
 
