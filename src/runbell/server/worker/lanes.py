@@ -28,7 +28,7 @@ IDLE = 25.0  # seconds; then a connection is closed politely, before the other s
 log = structlog.get_logger()  # never log.exception here: structlog may print the locals, and those hold mails and their secrets
 Clock = Callable[[], datetime]
 Connect = Callable[[str], Connection]
-Report = Callable[[Result, int], None]  # and how many parcels the lane still holds
+Report = Callable[[Result], None]
 IsOurs = Callable[[Parcel], bool]  # whether nobody else can have claimed it meanwhile
 Job = tuple[Parcel, "Payloads"]
 
@@ -51,6 +51,11 @@ class Lane:
         if self.paused_until and now < self.paused_until:
             return 0
         return (1 if self.failures else IN_FLIGHT) - self.in_flight
+
+    @property
+    def is_low(self) -> bool:
+        """Whether results of it are worth a turn. Asked by its senders too."""
+        return self._inbox.qsize() <= LOW_WATER
 
     def opens_at(self, now: datetime) -> datetime | None:
         """When it takes parcels again; None: after the next result."""
@@ -144,7 +149,7 @@ class Sender:
 
     def _run(self) -> None:
         for parcel, payloads in self._jobs():
-            self._report(self._try(parcel, payloads), self._inbox.qsize())
+            self._report(self._try(parcel, payloads))
         self._hang_up()
 
     def _jobs(self) -> Iterator[Job]:

@@ -29,7 +29,7 @@ from runbell.server.services.deliveries import Result, Turn
 from runbell.server.services.parcels import Parcel
 from runbell.server.services.runs import lose_runs
 from runbell.server.worker.chores import DBT_CHORES, Chores
-from runbell.server.worker.lanes import LOW_WATER, Clock, Connect, Lane
+from runbell.server.worker.lanes import Clock, Connect, Lane
 from runbell.server.worker.lock import held
 
 LEASE, SHORTEST_LEASE = timedelta(seconds=30), timedelta(seconds=2)
@@ -204,10 +204,10 @@ class Worker:
         """Called by lanes. No more after this process stood still for longer than a lease, as a suspended machine does."""
         return self._clock() < self._leases[_claim(parcel)]
 
-    def _report(self, result: Result, left: int) -> None:
+    def _report(self, result: Result) -> None:
         """Called by lanes. While one is well filled its results wait for one another, though not for long: each turn is a commit."""
         self._reported.put(result)
-        if left <= LOW_WATER or monotonic() >= self._turn_by:
+        if self._lanes[result.parcel.lane].is_low or monotonic() >= self._turn_by:
             self._ring()
 
     def _ring(self) -> None:
@@ -232,10 +232,17 @@ class Worker:
         return min(moments, default=now + LONGEST_WAIT)
 
     def _wait(self, span: timedelta) -> None:
+        self._drain_ear()  # of results that came while this turn was on its way; the lane has been filled again since
+        self._collect(self._clock())
         if self._is_done():
             return
-        longest = LONGEST_WAIT * min(1.0, self._scale * 10) if self._reported.empty() else TOGETHER
-        self._sleep(min(max(span, timedelta()), longest))
+        longest = TOGETHER if self._unsettled else LONGEST_WAIT * min(1.0, self._scale * 10)
+        self._sleep(timedelta() if self._is_called() else min(max(span, timedelta()), longest))
+
+    def _is_called(self) -> bool:
+        """What a ring said that was heard before its time."""
+        is_to_end = self._is_asked_to_stop and not self._stop_by
+        return is_to_end or any(self._lanes[result.parcel.lane].is_low for result in self._unsettled)
 
     def _sleep(self, span: timedelta) -> None:
         with selectors.DefaultSelector() as selector:
@@ -248,11 +255,14 @@ class Worker:
             self._heard()
 
     def _drain(self) -> None:
+        self._drain_ear()
+        if self._bell:
+            self._bell.drain()
+
+    def _drain_ear(self) -> None:
         with suppress(BlockingIOError):
             while self._ear.recv(4096):
                 pass
-        if self._bell:
-            self._bell.drain()
 
     def _recover(self) -> None:
         """Fresh lines to the database; what is unsettled stays at hand."""
