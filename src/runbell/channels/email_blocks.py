@@ -51,7 +51,7 @@ def _style() -> bytes:
 def _bars(bars: tuple[Bar, ...]) -> bytes:
     """Thirty cells; the newest run stands at the right. The sentence below says the same, so readers aloud skip them."""
     begin, end, none = _frame()
-    drawn = [_cell(bar.tone, max(round(bar.height * BAR_HEIGHT), 2)) for bar in bars[-BARS:]]
+    drawn = [_cell(bar) for bar in bars[-BARS:]]
     return b"".join((begin, none * (BARS - len(drawn)), *drawn, end))
 
 
@@ -62,9 +62,9 @@ def _frame() -> tuple[bytes, bytes, bytes]:
     return quoted(table), quoted("</tr></table>\n"), quoted(_stood(_block("r-none", 2, "#D0CDC8")))
 
 
-@lru_cache(maxsize=len(Tone) * BAR_HEIGHT)
-def _cell(tone: Tone, height: int) -> bytes:
-    return quoted(_stood(_bar(tone, height)))
+@lru_cache(maxsize=4096)
+def _cell(bar: Bar) -> bytes:
+    return quoted(_stood(_bar(bar.tone, max(round(bar.height * BAR_HEIGHT), 2))))
 
 
 def _stood(bar: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -220,6 +221,12 @@ def _trouble(stored: Mapping[str, Any]) -> Trouble:
 def _bar(stored: Any) -> Bar:
     """Once it was stored as a mapping."""
     tone, height = stored if isinstance(stored, list) else (stored.get("tone"), stored.get("height"))
+    return _kept_bar(tone, height)
+
+
+@lru_cache(maxsize=4096)
+def _kept_bar(tone: Any, height: Any) -> Bar:
+    """There are thirty in a message, and of few kinds: a height has three digits."""
     return Bar(_tone(tone), float(height or 0))
 
 
