@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel import Locale
 from babel.dates import format_date
 
 from runbell.messages.message import Line, Moment, Piece, Reader, Since, Span, Strong
@@ -127,11 +126,11 @@ def _zone(name: str) -> ZoneInfo:
 
 def _format(at: datetime, pattern: str, words: Words) -> str:
     """Babel takes its time, so a day is worded once; the hour reads the same in every language."""
-    said, iso = _day(at.date(), pattern, words.locale), at.isoformat()
-    return _CLOCK.sub(lambda clock: iso[11:19] if clock[1] else iso[11:16], said)
+    said, iso = _day(at.date(), pattern, words), at.isoformat()
+    return said.replace("HH:mm:ss", iso[11:19]).replace("HH:mm", iso[11:16])
 
 
 @lru_cache(maxsize=256)
-def _day(day: date, pattern: str, locale: Locale) -> str:
-    """A pattern with all in words but the clock."""
-    return str(format_date(day, _CLOCK.sub(r"'\g<0>'", pattern), locale))
+def _day(day: date, pattern: str, words: Words) -> str:
+    """A pattern with all in words but the clock. (A babel.Locale as a key would be hashed anew each time.)"""
+    return str(format_date(day, _CLOCK.sub(r"'\g<0>'", pattern), words.locale))
