@@ -147,7 +147,7 @@ def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[str, byte
     notes = _notes(letter, recipient)
     return {
         "headers": own_headers(
-            date=format_datetime(recipient.sent_at),
+            date=_date(recipient.sent_at),
             subject=text_header("Subject", _subject(letter, recipient)),
             address=recipient.address,
             message_id=f"<d.{token(key)}@{letter.domain}>",
@@ -159,6 +159,12 @@ def _own_lines(letter: Letter, recipient: Recipient, key: str) -> dict[str, byte
         "htmlnotes": quoted("".join(f"{note_line(note)}\n" for note in notes)) if notes else b"",
         "htmlfoot": quoted(f"{foot(why, in_html)}\n"),
     }
+
+
+@lru_cache(maxsize=8)
+def _date(at: datetime) -> str:
+    """What is claimed together is dated alike."""
+    return format_datetime(at)
 
 
 def _subject(letter: Letter, recipient: Recipient) -> str:

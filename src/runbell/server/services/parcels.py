@@ -250,12 +250,11 @@ class Renderer:
 
     def _shared(self, parcel: Parcel) -> Rendering:
         name = (parcel.kind, parcel.message_id, parcel.reader)
-        if name not in self._kept:
-            self._kept[name] = self._render(parcel)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(name)
-        return self._kept[name]
+        found = self._kept.pop(name, None) or self._render(parcel)
+        self._kept[name] = found  # as the newest
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
 
     def _render(self, parcel: Parcel) -> Rendering:
         assert parcel.body is not None
