@@ -20,6 +20,7 @@ DBT_CHORES: tuple[Chore, ...] = (dbt_details.run_due, dbt_polls.run_due, dbt_det
 """In a thread of their own: a dbt platform that hangs holds up no token of Slack. What a poll finds is read in the same turn."""
 LONGEST_WAIT = timedelta(minutes=1)
 BREATH = timedelta(seconds=1)  # every delivery rings; a chore need not look more often than this
+MANNERS = 0.1  # seconds: what rang goes out first, and does not share the interpreter with chores
 PATIENCE = 2.0  # seconds for a call to Slack to end; what is cut off is claimed anew when its claim runs out
 
 log = structlog.get_logger()
@@ -50,7 +51,8 @@ class Chores:
             self._is_rung.clear()
             wait = min((self._do(chore) for chore in self._chores), default=LONGEST_WAIT)
             self._is_stopped.wait(BREATH.total_seconds())
-            self._is_rung.wait(max(wait - BREATH, timedelta()).total_seconds())
+            if self._is_rung.wait(max(wait - BREATH, timedelta()).total_seconds()):
+                self._is_stopped.wait(MANNERS)
         connection.close()
 
     def _do(self, chore: Chore) -> timedelta:
