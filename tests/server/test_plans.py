@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from runbell.core.because import Because
@@ -178,6 +179,18 @@ def test_what_grows_is_never_read_from_end_to_end(grown: Acme) -> None:
     assert [name for name, asked in plans.items() if not asked] == []
     found = {(name, asked[0][:400]): bad for name, plan in plans.items() for asked in plan if (bad := whole_tables(asked))}
     assert found == {}
+
+
+def test_no_rule_is_compared_with_every_other(shop: Acme) -> None:
+    shop.rule(shop.destination(), Outcome.FAILED)
+    browser, account = sign_in(shop), f"/a/{shop.account.pk}"
+    pages = (f"{account}/", f"{account}/settings/notifications/email", f"{account}/settings/notifications/copy", f"{account}/settings/jobs")
+    with CaptureQueriesContext(connection) as queries:
+        answers = [browser.get(path).status_code for path in pages]
+    about = [query["sql"] for query in queries if '"runbell_rule"' in query["sql"]]
+    assert answers == [200] * len(pages)
+    assert about != []
+    assert [sql for sql in about if '"runbell_rule"."id" IN (SELECT' in sql] == []
 
 
 def test_a_whole_table_would_be_seen(grown: Acme) -> None:

@@ -206,8 +206,8 @@ def test_it_costs_the_same_with_many(shop: Acme, slack: Channels, django_assert_
         configured(channel(slack.team, f"more-{number}", f"C00001{number:02}"), slack.chen_link)
     client = sign_in(shop)
     client.get(path(shop) + "?what=slack")
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         client.get(path(shop) + "?what=slack")
     wish = Wish(source=to_key(slack.alerts), everybody=True, is_slack=True)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert len(plan_copy(Actor(shop.admin), wish).lines) == 22

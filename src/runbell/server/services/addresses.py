@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 
 from runbell.core.because import Because
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, Member, State
 from runbell.server.services.access import Actor, NotThere
-from runbell.server.services.rules import live_rules
+from runbell.server.services.rules import count_rules
 from runbell.server.services.targets import Held
 
 EMAIL = "email"
@@ -93,20 +93,18 @@ class Directory:
 
 
 def directory(actor: Actor) -> Directory:
-    """Two queries. Who may set only their own sees only their own."""
-    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE).annotate(
-        n=Count("rules", filter=Q(rules__in=live_rules()))
-    )
+    """Three queries. Who may set only their own sees only their own."""
+    rows = Destination.objects.filter(account=actor.account_id, kind=EMAIL, state=State.ACTIVE)
     members = Member.objects.filter(account=actor.account_id, is_active=True, user__is_active=True).select_related("user")
     if not actor.may(Action.SET_ANY_NOTIFICATIONS):
         rows, members = rows.filter(member=actor.member), members.filter(pk=actor.member.pk)
     destinations = list(rows.order_by("address_key"))
     by_member = {row.member_id: row for row in destinations if row.member_id}
     people = [EmailTarget(member, by_member.get(member.pk)) for member in members.order_by("user__email")]
-    counts = {row.pk: row.n for row in destinations}
+    counts = count_rules(rows)
     return Directory(
         tuple(Entry(one, counts[one.destination.pk] if one.destination else 0, one.is_own(actor)) for one in people),
-        tuple(Entry(EmailTarget(None, row), row.n, is_own=False) for row in destinations if row.member_id is None),
+        tuple(Entry(EmailTarget(None, row), counts[row.pk], is_own=False) for row in destinations if row.member_id is None),
     )
 
 

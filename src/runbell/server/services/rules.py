@@ -1,11 +1,12 @@
 """Rules: which outcomes of which jobs and environments a destination chose."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from runbell.core.dbt_settings import ON as ON
 from runbell.core.fields import BadField
@@ -31,6 +32,17 @@ class Boxes:
 def live_rules() -> QuerySet[Rule]:
     """Those that count. A rule of a deleted job or environment is kept, and counts again when that is brought back."""
     return Rule.objects.exclude(job__state=State.DELETED).exclude(environment__state=State.DELETED)
+
+
+def count_rules(destinations: QuerySet[Destination]) -> Counter[int]:
+    """Live rules by destination, in one query: all of them, which an index counts, and the few that have died. Asked of each rule whether it
+    lives, PostgreSQL compares every rule with every other."""
+    rules = Rule.objects.filter(destination__in=destinations.order_by().values("pk")).order_by().values_list("destination")
+    dead = rules.filter(Q(job__state=State.DELETED) | Q(environment__state=State.DELETED))
+    counts: Counter[int] = Counter()
+    for destination, n in rules.annotate(n=Count("*")).union(dead.annotate(n=Count("*") * -1), all=True):
+        counts[destination] += n
+    return counts
 
 
 def choices_json(choices: Choices) -> dict[str, list[int]]:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
-
 from runbell.core.permissions import Action
 from runbell.server.db.models import Destination, SlackChannel, SlackLink, SlackWorkspace, State
 from runbell.server.services.access import Actor, NotAllowed, NotThere
-from runbell.server.services.rules import live_rules
+from runbell.server.services.rules import count_rules
 from runbell.server.services.slack_forgetting import WEBHOOK
 from runbell.server.services.slack_pages import AnyTarget
 from runbell.server.services.slack_targets import SlackTarget, configured, name_of
@@ -50,13 +48,12 @@ class SlackDirectory:
 
 
 def slack_directory(actor: Actor) -> SlackDirectory:
-    """Six queries."""
-    count = Count("rules", filter=Q(rules__in=live_rules()))
-    webhooks = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE).defer("secret").annotate(n=count)
-    rows = configured(actor).annotate(n=count).order_by("address", "pk")
-    known = _Known.read(actor)
-    channels = [_entry(known.target(row), row.n, actor) for row in rows if row.address_key.partition(":")[0] in known.workspaces]
-    return SlackDirectory((*channels, *(_entry(WebhookTarget(row), row.n, actor) for row in webhooks.order_by("address", "pk"))))
+    """Seven queries."""
+    webhooks = Destination.objects.filter(account=actor.account_id, kind=WEBHOOK, state=State.ACTIVE).defer("secret")
+    rows = configured(actor).order_by("address", "pk")
+    known, counts = _Known.read(actor), count_rules(configured(actor) | webhooks)
+    channels = [_entry(known.target(row), counts[row.pk], actor) for row in rows if row.address_key.partition(":")[0] in known.workspaces]
+    return SlackDirectory((*channels, *(_entry(WebhookTarget(row), counts[row.pk], actor) for row in webhooks.order_by("address", "pk"))))
 
 
 @dataclass(frozen=True, slots=True)
