@@ -25,7 +25,7 @@ BATCH = 25
 SERVERS, WORKERS = 2, 4
 PATIENCE = 180 + DELIVERIES / 10  # seconds, for a machine that does other things too
 THREADS = 4  # RUNBELL_WEB_THREADS, as it is unless set
-CONNECTIONS = SERVERS * (THREADS + 2) + (SERVERS + WORKERS + 1) * 3  # docs/howto/scale.md: of each web server and each worker
+CONNECTIONS = SERVERS * THREADS + (SERVERS + WORKERS + 1) * 4  # docs/howto/scale.md: of each web server and each worker
 
 # PostgreSQL's own, such as autovacuum, are listed too; and the one that asks.
 OF_CLIENTS = """SELECT COUNT(*) FROM pg_stat_activity
