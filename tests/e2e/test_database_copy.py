@@ -26,7 +26,8 @@ WITHOUT_THE_LAST_RUN = "; ".join(
     for table, column, key, of, where in (
         ("attempt", "delivery_id", "id", "delivery", "WHERE run_id = (SELECT MAX(id) FROM runbell_run)"),
         ("node", "step_id", "id", "step", "WHERE run_id = (SELECT MAX(id) FROM runbell_run)"),
-        *((table, "run_id", "MAX(id)", "run", "") for table in ("receipt", "delivery", "message", "step", "runkey")),
+        ("artifactpart", "artifact_id", "id", "artifact", "WHERE run_id = (SELECT MAX(id) FROM runbell_run)"),
+        *((table, "run_id", "MAX(id)", "run", "") for table in ("receipt", "delivery", "message", "step", "artifact", "runkey")),
         ("run", "id", "MAX(id)", "run", ""),
     )
 )
