@@ -88,7 +88,7 @@ def in_slack(page: Page, shop: Shop) -> Iterator[tuple[str, bytes]]:
 
 
 PLACES = (
-    *("", "jobs/1", "runs/1", "deliveries", "mailbox"),
+    *("", "jobs/1", "runs/1", "deliveries", "mailbox", "mailbox/empty"),
     *(f"settings/notifications/{name}" for name in ("email", "email?edit=1", "slack", "mine", "copy", "preview")),
     *(
         f"settings/{name}"
