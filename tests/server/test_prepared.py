@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import DateTimeField, QuerySet
 from pytest_django import DjangoAssertNumQueries
 
 from runbell.server.db.models import Job, Member, Project, Rule, State
 from runbell.server.db.prepared import Given, GivenIds, Prepared
-from tests.server.people import NOW, Acme
+from tests.server.people import NOW, Acme, acme
 
 
 def test_models_with_their_related_and_without_the_deferred(shop: Acme, django_assert_num_queries: DjangoAssertNumQueries) -> None:
@@ -54,6 +54,30 @@ def test_any_number_of_ids(shop: Acme) -> None:
     assert find(ids={pk for pk, _ in members}) == members
     assert find(ids=[members[0][0]]) == members[:1]
     assert find(ids=[]) == find(ids=[0]) == []
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_postgres_keeps_the_plan_of_what_does_not_grow(shop: Acme, django_assert_num_queries: DjangoAssertNumQueries, grows: bool) -> None:
+    find = Prepared(lambda: Job.objects.select_related("environment").filter(pk=Given("pk")), grows=grows)
+    with django_assert_num_queries(2):
+        assert find(pk=shop.job.pk) == find(pk=shop.job.pk) == [shop.job]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%runbell_job%'")
+            assert cursor.fetchone() == (0 if grows else 1,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_kept_plan_outlives_neither_its_connection_nor_a_transaction_that_failed() -> None:
+    shop = acme()
+    find = Prepared(lambda: Job.objects.filter(pk=Given("pk")))
+    with transaction.atomic():
+        assert find(pk=shop.job.pk) == [shop.job]
+        transaction.set_rollback(True)
+    assert find(pk=shop.job.pk) == [shop.job]
+    if connection.vendor == "postgresql":
+        connection.close()  # the database of the others may be in memory
+    assert find(pk=shop.job.pk) == [shop.job]
 
 
 @pytest.mark.parametrize("name", ["it's 100%", "%s", 'a "b"'])

@@ -25,7 +25,7 @@ def database(url: str, home: Path) -> dict[str, Any]:
     if parts.scheme not in ("postgres", "postgresql"):
         raise ImproperlyConfigured(f"RUNBELL_DATABASE_URL: {parts.scheme}:// is not known; use postgresql:// or leave it empty for SQLite")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "runbell.server.db.postgres",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

@@ -12,7 +12,10 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from runbell.server.db.prepared import planned_once
+
 MOST = 500  # rows of one statement
+FEW = 10  # every number of rows has a SQL of its own, and a connection keeps a hundred plans
 AS_THEY_ARE = (models.BooleanField, models.CharField, models.FloatField, models.ForeignKey, models.IntegerField, models.TextField)
 
 
@@ -23,7 +26,7 @@ def insert(rows: Iterable[models.Model]) -> None:
         return
     database = connections[DEFAULT_DB_ALIAS]
     statement = _statement(type(rows[0]), database.vendor)
-    with database.cursor() as cursor:
+    with planned_once() if len(rows) <= FEW else database.cursor() as cursor:
         for start in range(0, len(rows), statement.most):
             part = rows[start : start + statement.most]
             cursor.execute(statement.sql(len(part)), [value for row in part for value in statement.values(row, database)])

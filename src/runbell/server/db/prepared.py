@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Expression, Field, QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
@@ -44,18 +45,28 @@ class GivenIds(Given):
         return ids if connection.vendor == "postgresql" else json.dumps(ids)
 
 
-class Prepared(Generic[Row]):
-    """Rows as the query set would give them: models with what `select_related` names, or tuples of `values_list`. No prefetching."""
+def planned_once() -> CursorWrapper:
+    """A cursor for statements that the database may plan once for all (db/postgres/base.py)."""
+    backend: Any = connection
+    cursor: CursorWrapper = backend.planned_once()
+    return cursor
 
-    def __init__(self, make: Callable[[], "QuerySet[Any, Row]"]) -> None:
-        self._make = make
+
+class Prepared(Generic[Row]):
+    """Rows as the query set would give them: models with what `select_related` names, or tuples of `values_list`. No prefetching.
+
+    `grows`: asks a table that every run makes longer. A plan of when it was short would not do a minute later: PostgreSQL makes one each time.
+    """
+
+    def __init__(self, make: Callable[[], "QuerySet[Any, Row]"], *, grows: bool = False) -> None:
+        self._make, self._grows = make, grows
         self._statements: dict[str, _Statement] = {}
 
     def __call__(self, **values: Any) -> list[Row]:
         statement = self._statements.get(connection.vendor)
         if statement is None:
             statement = self._statements[connection.vendor] = _Statement(self._make())
-        with connection.cursor() as cursor:
+        with connection.cursor() if self._grows else planned_once() as cursor:
             cursor.execute(statement.sql, [value.stored(values) if isinstance(value, Given) else value for value in statement.values])
             return statement.rows(cursor.fetchall())
 

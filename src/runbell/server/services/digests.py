@@ -100,7 +100,7 @@ def _find_stormy(most: int) -> Prepared[tuple[int]]:
         rows = Destination.objects.filter(pk__in=GivenIds("ids")).annotate(at=Subquery(newest[most : most + 1]))
         return rows.filter(at__gt=Given("since", DateTimeField())).values_list("pk")
 
-    return Prepared(stormy)
+    return Prepared(stormy, grows=True)
 
 
 def _again_at(parcel: Parcel, lines: Mapping[int, Sequence[int]], heads: Mapping[int, Parcel], now: datetime) -> datetime | None:

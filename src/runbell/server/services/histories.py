@@ -63,7 +63,7 @@ def _find_ended(count: int) -> Prepared[tuple[int, str, str, str | None]]:
         values = ("pk", "outcome", Cast("started_at", TextField()), Cast("finished_at", TextField()))
         return runs.exclude(outcome="").order_by("-started_at", "-pk").values_list(*values)[: HISTORY - 1 + count]
 
-    return Prepared(ended)
+    return Prepared(ended, grows=True)
 
 
 def _past(outcome: str, started: str, finished: str | None) -> Past:

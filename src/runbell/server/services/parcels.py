@@ -71,7 +71,9 @@ class Words(NamedTuple):
 _destinations = Prepared(
     lambda: Destination.objects.filter(pk__in=GivenIds("ids")).select_related("account", "member__user", "link__workspace").defer(*SECRETS)
 )
-_messages = Prepared(lambda: StoredMessage.objects.filter(pk__in=GivenIds("ids")).values_list("pk", "language", Cast("body", TextField())))
+_messages = Prepared(
+    lambda: StoredMessage.objects.filter(pk__in=GivenIds("ids")).values_list("pk", "language", Cast("body", TextField())), grows=True
+)
 
 
 def load_parcels(rows: Sequence[Claimed], *, now: datetime) -> list[Parcel]:

@@ -130,10 +130,12 @@ def _known(keys: Sequence[str], actor: Actor) -> dict[str, int]:
 @lru_cache(maxsize=4 * TOGETHER)
 def _find_keys(count: int) -> Prepared[tuple[str, int]]:
     keys = [Given(f"key{number}") for number in range(count)]
-    return Prepared(lambda: RunKey.objects.filter(account=Given("account"), key__in=keys).values_list("key", "run_id"))
+    return Prepared(lambda: RunKey.objects.filter(account=Given("account"), key__in=keys).values_list("key", "run_id"), grows=True)
 
 
-_hold_run = Prepared(lambda: Run.objects.select_for_update(of=("self",)).select_related("job__environment__project").filter(pk=Given("pk")))
+_hold_run = Prepared(
+    lambda: Run.objects.select_for_update(of=("self",)).select_related("job__environment__project").filter(pk=Given("pk")), grows=True
+)
 
 
 def _add_runs(reports: Sequence[RunReport], actor: Actor, now: datetime) -> list[Recorded]:

@@ -40,6 +40,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         return self.connection.cursor(factory=Cursor)
 
+    def planned_once(self) -> Any:
+        """As with PostgreSQL. Python's module keeps the last 128 statements of a connection compiled anyway."""
+        return self.cursor()
+
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """`atomic` calls it before a transaction, and there alone the second is True; and after it, before what waits for the commit."""
         self._end_turn()
