@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from json import loads
+from json import dumps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -64,7 +64,7 @@ class SlackConnection:
 
     def send(self, settings: Mapping[str, Any], payload: bytes, key: str) -> Verdict:
         try:
-            return Sent(self._api_with(settings["token"]).post({**loads(payload), "channel": settings["channel_id"]}))
+            return Sent(self._api_with(settings["token"]).post(_to(settings["channel_id"], payload)))
         except SlackTrouble as trouble:
             return verdict_of(trouble)
 
@@ -78,3 +78,8 @@ class SlackConnection:
             self.close()
             self._api, self._token = SlackApi(self._url, token, timeout=self._timeout), token
         return self._api
+
+
+def _to(channel_id: str, payload: bytes) -> bytes:
+    """The payload is an object of ours and never empty, so it need not be read to be put into a Slack channel."""
+    return b'{"channel":%b,%b' % (dumps(channel_id).encode(), payload.removeprefix(b"{"))

@@ -137,10 +137,14 @@ def test_posting_and_revoking() -> None:
         Reply(body={"ok": True, "ts": "1790000000.000100", "channel": "C1"}), Reply(body={"ok": True, "revoked": True})
     ) as server:
         slack = api(server)
-        assert slack.post({"channel": "C1", "text": "ёж & <b>"}) == "1790000000.000100"
+        assert slack.post('{"channel":"C1","text":"ёж & <b>"}'.encode()) == "1790000000.000100"
         slack.revoke()
     assert server.asked[0].json == {"channel": "C1", "text": "ёж & <b>"}
+    assert server.asked[0].path == "/api/chat.postMessage"
     assert server.asked[0].headers["content-type"] == "application/json;charset=utf-8"
+    for name in ("authorization", "user-agent"):
+        assert server.asked[0].headers[name] == server.asked[1].headers[name]  # which Slack's own client made
+    assert server.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert server.asked[1].path == "/api/auth.revoke"
 
 
@@ -168,7 +172,7 @@ TROUBLES = [
 def test_troubles(reply: Reply, kind: TroubleKind, code: str, after: int | None, is_lost: bool) -> None:
     with ScriptedHttp(reply) as server:
         slack = api(server, timeout=0.3)
-        trouble = trouble_of(lambda: slack.post({"channel": "C1", "text": "x"}))
+        trouble = trouble_of(lambda: slack.post(b'{"channel":"C1","text":"x"}'))
     assert (trouble.kind, trouble.because.code, trouble.is_lost) == (kind, code, is_lost)
     assert trouble.retry_after == (None if after is None else timedelta(seconds=after))
     assert len(server.asked) == 1  # never tried again by itself
@@ -252,6 +256,8 @@ def test_nothing_secret_is_logged_or_raised(caplog: pytest.LogCaptureFixture, ca
             slack = api(server, timeout=0.2)
             trouble = trouble_of(lambda: slack.access("123.456", SECRET, CODE, "https://x.example/"))  # noqa: B023
             assert (trouble.__cause__, trouble.__context__) == (None, None)
+            posted = trouble_of(lambda: slack.post(b"{}"))  # noqa: B023
+            assert (posted.__cause__, posted.__context__) == (None, None)
         assert "hush" not in "".join(traceback.format_exception(trouble)) + repr(trouble) + repr(vars(trouble)) + repr(slack)
     assert "hush" not in caplog.text + "".join(capsys.readouterr())
     assert not caplog.records
@@ -260,9 +266,11 @@ def test_nothing_secret_is_logged_or_raised(caplog: pytest.LogCaptureFixture, ca
 @pytest.mark.parametrize("token", ["xoxb-1\r\nhush: 1", "xoxb-hush-ключ"])
 def test_a_token_that_cannot_be_sent_is_not_repeated(token: str) -> None:
     with ScriptedHttp() as server:
-        trouble = trouble_of(SlackApi(server.url, token).auth_test)
-    assert (trouble.because.code, trouble.is_lost, trouble.__context__) == ("slack_unreachable", False, None)
-    assert "hush" not in repr(vars(trouble))
+        slack = SlackApi(server.url, token)
+        for call in (slack.auth_test, lambda: slack.post(b"{}")):
+            trouble = trouble_of(call)
+            assert (trouble.because.code, trouble.is_lost, trouble.__context__) == ("slack_unreachable", False, None)
+            assert "hush" not in repr(vars(trouble))
     assert not server.asked
 
 
