@@ -3,25 +3,29 @@
 heads (every job: how it is) ─> counts, filter, search ─> what is shown ─> runs, ears and trouble of those alone
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from runbell.core.permissions import Action
 from runbell.core.rules import Scope
 from runbell.server.db.models import Environment, Job, Receipt, Rule, Run, State
 from runbell.server.services.access import Actor
-from runbell.server.services.hearing import able
+from runbell.server.services.hearing import ears
 from runbell.server.services.job_pages import FAILS, JobLine, broken_nodes, last_runs
 from runbell.server.services.pauses import Pause, pause_of
 
 LIMIT = 500  # lines of jobs on one page
 FEWEST = 5  # of each environment, when not all fit
 TOP = 10  # failing and running jobs listed above the table
+
+Ears = dict[int, tuple[int, int]]
+"""By id, how many destinations get messages: of any outcome, and of failures."""
+NOBODY = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +104,15 @@ def home_page(actor: Actor, wish: Wish, *, now: datetime) -> Home | None:
     """None while there is no job at all."""
     actor.require(Action.SEE_JOBS)
     places = _places(actor.account_id)
-    heads = _heads(actor.account_id, places, now)
+    whole = _place_ears(actor.account_id, places)
+    heads = _heads(actor.account_id, places, whole, now)
     if not heads:
         return None
     failing = [head for head in heads if FILTERS["failing"](head)]
     running = [head for head in heads if FILTERS["running"](head)]
     shown = _share([head for head in heads if wish.fits(head)], wish.after)
     picked = [head for group in shown.values() for head in group[0]]
-    lines = _lines([*picked, *failing[:TOP], *running[:TOP]], places)
+    lines = _lines(actor.account_id, [*picked, *failing[:TOP], *running[:TOP]], places, whole)
     return Home(
         counts={word: sum(map(fits, heads)) for word, fits in FILTERS.items()},
         well=sum(head.outcome == "succeeded" for head in heads),
@@ -122,15 +127,16 @@ def _places(account_id: int) -> dict[int, Environment]:
     return {place.pk: place for place in found}
 
 
-def _heads(account_id: int, places: Mapping[int, Environment], now: datetime) -> list[Head]:
-    """Every job that is listed, by project, environment and name; two queries. The index answers each job's subqueries."""
+def _heads(account_id: int, places: Mapping[int, Environment], whole: Ears, now: datetime) -> list[Head]:
+    """Every job that is listed, by project, environment and name; `whole` are the environments' ears. Indexes answer each job's subqueries."""
     runs = Run.objects.filter(job=OuterRef("pk"), merged_into=None).order_by("-started_at")
+    rules = Rule.objects.filter(job=OuterRef("pk"), outcome=FAILS, destination__in=ears(account_id))
     rows = (
         Job.objects.filter(account=account_id, state=State.ACTIVE, hidden_at=None)
         .annotate(last=Subquery(runs.values("outcome")[:1]), ended=Subquery(runs.exclude(outcome="").values("outcome")[:1]))
-        .values_list("pk", "name", "environment_id", "last", "ended", "paused_until")
+        .annotate(is_heard=Exists(rules))
+        .values_list("pk", "name", "environment_id", "last", "ended", "is_heard", "paused_until")
     )
-    heard_jobs, heard_places = _heard(account_id)
     heads = [
         Head(
             pk,
@@ -138,10 +144,10 @@ def _heads(account_id: int, places: Mapping[int, Environment], now: datetime) ->
             place,
             outcome=ended or "",
             is_running=last == "",
-            is_heard=pk in heard_jobs or place in heard_places,
+            is_heard=is_heard or whole.get(place, NOBODY)[1] > 0,
             paused_until=_latest(until, places[place].paused_until, now),
         )
-        for pk, name, place, last, ended, until in rows
+        for pk, name, place, last, ended, is_heard, until in rows
         if place in places
     ]
     return sorted(heads, key=lambda head: (*_order(places[head.environment_id]), head.name.casefold(), head.id))
@@ -153,13 +159,6 @@ def _order(place: Environment) -> tuple[str, str, int]:
 
 def _latest(own: datetime | None, whole: datetime | None, now: datetime) -> datetime | None:
     return max((until for until in (own, whole) if until and until > now), default=None)
-
-
-def _heard(account_id: int) -> tuple[set[int], set[int]]:
-    """Jobs and environments with a rule for failures that reaches somebody."""
-    rules = Rule.objects.filter(able(), destination__account=account_id, outcome=FAILS)
-    pairs = set(rules.order_by().values_list("job", "environment").distinct())
-    return {job for job, _ in pairs if job}, {place for _, place in pairs if place}
 
 
 def _share(heads: Sequence[Head], after: int | None) -> dict[int, tuple[list[Head], int]]:
@@ -193,14 +192,15 @@ def _groups(
             yield Group(place, named.name, named.project.name, len(jobs), counts, pause, matching, part_lines)
 
 
-def _lines(heads: Sequence[Head], places: Mapping[int, Environment]) -> dict[int, JobLine]:
+def _lines(account_id: int, heads: Sequence[Head], places: Mapping[int, Environment], whole: Ears) -> dict[int, JobLine]:
     """Three queries for the lines in full."""
     by_id = {head.id: head for head in heads}
     runs = last_runs(Q(pk__in=list(by_id)))
-    ears, failure_ears = _ears(by_id)
+    own = _job_ears(account_id, by_id)
     lines = {}
     for head in by_id.values():
         place = places[head.environment_id]
+        of_all, of_it = whole.get(place.pk, NOBODY), own.get(head.id, NOBODY)
         lines[head.id] = JobLine(
             id=head.id,
             name=head.name,
@@ -208,8 +208,8 @@ def _lines(heads: Sequence[Head], places: Mapping[int, Environment]) -> dict[int
             project=place.project.name,
             environment_id=place.pk,
             runs=tuple(runs.get(head.id, ())),
-            hears=len(ears[head.id] | ears["environment", place.pk]),
-            hears_failure=len(failure_ears[head.id] | failure_ears["environment", place.pk]),
+            hears=of_all[0] + of_it[0],
+            hears_failure=of_all[1] + of_it[1],
             paused_until=head.paused_until,
         )
     broken = broken_nodes(line.last_ended.id for line in lines.values() if line.last_ended and line.outcome == FAILS)
@@ -220,21 +220,25 @@ def _gist(line: JobLine, broken: Mapping[int, list[tuple[str, str]]]) -> tuple[s
     return broken.get(line.last_ended.id, [("", "")])[0] if line.last_ended else ("", "")
 
 
-Ears = defaultdict[int | tuple[str, int], set[int]]
+def _place_ears(account_id: int, places: Iterable[int]) -> Ears:
+    """Of each environment those who hear of all its jobs."""
+    rules = Rule.objects.filter(environment__in=list(places), destination__in=ears(account_id)).order_by()
+    counted = rules.values_list("environment").annotate(
+        some=Count("destination", distinct=True), failures=Count("pk", filter=Q(outcome=FAILS))
+    )
+    return {place: (some, failures) for place, some, failures in counted}
 
 
-def _ears(heads: Mapping[int, Head]) -> tuple[Ears, Ears]:
-    """Destinations that get messages, by job id and by ``("environment", id)``: of any outcome, and of failures."""
-    ears: Ears = defaultdict(set)
-    failure_ears: Ears = defaultdict(set)
-    covers = Q(job__in=list(heads)) | Q(environment__in={head.environment_id for head in heads.values()})
-    rules = Rule.objects.filter(able(), covers).values_list("destination", "job", "environment", "outcome")
-    for destination, job, environment, outcome in rules:
-        scope = job or ("environment", environment)
-        ears[scope].add(destination)
-        if outcome == FAILS:
-            failure_ears[scope].add(destination)
-    return ears, failure_ears
+def _job_ears(account_id: int, jobs: Iterable[int]) -> Ears:
+    """Of each job those who hear of it beside whoever hears of all. Counted in the database: they may be many."""
+    whole = Rule.objects.filter(environment=OuterRef("job__environment"), destination=OuterRef("destination"))
+    fails = Q(outcome=FAILS)
+    rules = Rule.objects.filter(job__in=list(jobs), destination__in=ears(account_id)).order_by()
+    counted = rules.values_list("job").annotate(
+        some=Count("destination", distinct=True, filter=~Q(Exists(whole))),
+        failures=Count("pk", filter=fails & ~Q(Exists(whole.filter(fails)))),
+    )
+    return {job: (some, failures) for job, some, failures in counted}
 
 
 def _with_trouble(lines: Collection[JobLine]) -> Iterable[JobLine]:

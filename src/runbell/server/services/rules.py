@@ -35,10 +35,11 @@ def live_rules() -> QuerySet[Rule]:
 
 
 def count_rules(destinations: QuerySet[Destination]) -> Counter[int]:
-    """Live rules by destination, in one query: all of them, which an index counts, and the few that have died. Asked of each rule whether it
-    lives, PostgreSQL compares every rule with every other."""
+    """Live rules by destination, in one query: all of them, which an index counts, and the few that have died, found by what was deleted. Asked
+    of each rule whether it lives, PostgreSQL compares every rule with every other."""
     rules = Rule.objects.filter(destination__in=destinations.order_by().values("pk")).order_by().values_list("destination")
-    dead = rules.filter(Q(job__state=State.DELETED) | Q(environment__state=State.DELETED))
+    gone_jobs, gone_places = (model.objects.filter(state=State.DELETED).values("pk") for model in (Job, Environment))
+    dead = rules.filter(Q(job__in=gone_jobs) | Q(environment__in=gone_places))
     counts: Counter[int] = Counter()
     for destination, n in rules.annotate(n=Count("*")).union(dead.annotate(n=Count("*") * -1), all=True):
         counts[destination] += n
