@@ -60,6 +60,10 @@ class Browser:
         token = self._cookies["runbell_csrf"].value
         self._ask("POST", path, urlencode({"csrfmiddlewaretoken": token, **fields}), 302)
 
+    def rest(self) -> None:
+        """The next request connects anew: the server ends a connection on which nothing has been asked for some seconds."""
+        self._http.close()
+
     def _ask(self, method: str, path: str, body: str | None, expected: int) -> bytes:
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self._cookies.items())
         headers = {"Cookie": cookies, "Accept-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
