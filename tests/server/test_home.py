@@ -191,6 +191,18 @@ class TestNobodyHears:
         user.save()
         assert self.deaf(shop)
 
+    def test_who_hears_of_the_environment_and_of_the_job_counts_once(self, shop: Acme) -> None:
+        both, part, own = map(shop.destination, (Role.ACCOUNT_ADMIN, Role.DEVELOPER, Role.VIEWER))
+        shop.rule(both, environment=True)
+        shop.rule(both)
+        shop.rule(part, Outcome.SUCCEEDED, environment=True)
+        shop.rule(part)
+        shop.rule(own, Outcome.WARNED)
+        page = home_pages.home_page(Actor(shop.admin), home_pages.Wish(), now=NOW)
+        assert page
+        (line,) = page.groups[0].lines
+        assert (line.hears, line.hears_failure) == (3, 2)
+
     def test_a_refusal_that_did_not_disable_leaves_it_heard(self, shop: Acme) -> None:
         shop.rule(shop.destination())
         for destination in (found := list(Destination.objects.all())):
