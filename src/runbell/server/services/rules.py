@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from runbell.core.dbt_settings import ON as ON
 from runbell.core.fields import BadField
@@ -38,10 +38,11 @@ def count_rules(destinations: QuerySet[Destination]) -> Counter[int]:
     """Live rules by destination, in one query: all of them, which an index counts, and the few that have died, found by what was deleted. Asked
     of each rule whether it lives, PostgreSQL compares every rule with every other."""
     rules = Rule.objects.filter(destination__in=destinations.order_by().values("pk")).order_by().values_list("destination")
-    gone_jobs, gone_places = (model.objects.filter(state=State.DELETED).values("pk") for model in (Job, Environment))
-    dead = rules.filter(Q(job__in=gone_jobs) | Q(environment__in=gone_places))
+    of_gone_jobs = rules.filter(job__in=Job.objects.filter(state=State.DELETED))
+    of_gone_places = rules.filter(environment__in=Environment.objects.filter(state=State.DELETED))
+    dead = (found.annotate(n=Count("*") * -1) for found in (of_gone_jobs, of_gone_places))
     counts: Counter[int] = Counter()
-    for destination, n in rules.annotate(n=Count("*")).union(dead.annotate(n=Count("*") * -1), all=True):
+    for destination, n in rules.annotate(n=Count("*")).union(*dead, all=True):
         counts[destination] += n
     return counts
 
