@@ -4,6 +4,8 @@ export RUNBELL_HOME ?= $(CURDIR)/var
 UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 RUN := .venv/bin
+# Set in many containers: then each of some hundred processes would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup fmt check test browser test-pg e2e faults fuzz scale slack clients bench demo run docs locale pictures clean
 .DEFAULT_GOAL := help
@@ -53,7 +55,7 @@ COVERAGE := $(addprefix --cov=runbell.,core messages channels cli) --cov-report=
 
 test: check .venv-dbt/.ready postgres ## Everything CI runs: checks, and all tests, the database tests on both databases.
 	$(RUN)/pytest -n 2 --durations=20 $(COVERED) $(COVERAGE)
-	$(RUN)/pytest -n 2 --durations=20 -m "not long" tests --ignore=tests/browser $(ELSEWHERE:%=--ignore=%) $(COVERED:%=--ignore=%)
+	$(RUN)/pytest -n 3 --durations=20 -m "not long" tests --ignore=tests/browser $(ELSEWHERE:%=--ignore=%) $(COVERED:%=--ignore=%)
 	$(MAKE) browser BROWSER_TESTS="-m 'not russian'"
 	$(MAKE) test-pg
 
