@@ -4,6 +4,7 @@ COPY from outside takes twice as long: most of a row is the same JSON, which Pos
 built afterwards, all of them, and in PostgreSQL two tables are filled side by side.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,7 @@ class SqliteFiller:
             database.executescript(SQLITE_FILLING)
             for each in copies:
                 self._add(database, each)
+        os.sync()  # else whoever commits first waits for some gigabytes, longer than others wait for it
 
     def _add(self, database: sqlite3.Connection, copies: Copies) -> None:
         every = [name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", [copies.table])]
