@@ -5,7 +5,6 @@ and every report asks the same.
     jobs = find(account=1, name="nightly")
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +13,8 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Expression, Field, QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
+
+from runbell.server.db import ids
 
 Row = TypeVar("Row")
 
@@ -37,12 +38,10 @@ class GivenIds(Given):
     """Any number of ids, behind ``__in``: one parameter, so that the SQL stays the same."""
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        is_postgres = connection.vendor == "postgresql"
-        return "(SELECT unnest(%s::bigint[]))" if is_postgres else "(SELECT value FROM json_each(%s))", (self,)
+        return ids.sql(connection.vendor), (self,)
 
     def stored(self, values: dict[str, Any]) -> Any:
-        ids = list(values[self.name])
-        return ids if connection.vendor == "postgresql" else json.dumps(ids)
+        return ids.parameter(values[self.name], connection.vendor)
 
 
 def planned_once() -> CursorWrapper:

@@ -13,6 +13,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from runbell.core.permissions import Action
 from runbell.core.rules import Scope
+from runbell.server.db.ids import Ids
 from runbell.server.db.models import Environment, Job, Receipt, Rule, Run, State
 from runbell.server.services.access import Actor
 from runbell.server.services.hearing import ears
@@ -104,15 +105,16 @@ def home_page(actor: Actor, wish: Wish, *, now: datetime) -> Home | None:
     """None while there is no job at all."""
     actor.require(Action.SEE_JOBS)
     places = _places(actor.account_id)
-    whole = _place_ears(actor.account_id, places)
-    heads = _heads(actor.account_id, places, whole, now)
+    hearing = ears(actor.account_id)
+    whole = _place_ears(hearing, places)
+    heads = _heads(actor.account_id, places, hearing, whole, now)
     if not heads:
         return None
     failing = [head for head in heads if FILTERS["failing"](head)]
     running = [head for head in heads if FILTERS["running"](head)]
     shown = _share([head for head in heads if wish.fits(head)], wish.after)
     picked = [head for group in shown.values() for head in group[0]]
-    lines = _lines(actor.account_id, [*picked, *failing[:TOP], *running[:TOP]], places, whole)
+    lines = _lines(hearing, [*picked, *failing[:TOP], *running[:TOP]], places, whole)
     return Home(
         counts={word: sum(map(fits, heads)) for word, fits in FILTERS.items()},
         well=sum(head.outcome == "succeeded" for head in heads),
@@ -127,10 +129,10 @@ def _places(account_id: int) -> dict[int, Environment]:
     return {place.pk: place for place in found}
 
 
-def _heads(account_id: int, places: Mapping[int, Environment], whole: Ears, now: datetime) -> list[Head]:
+def _heads(account_id: int, places: Mapping[int, Environment], hearing: Ids, whole: Ears, now: datetime) -> list[Head]:
     """Every job that is listed, by project, environment and name; `whole` are the environments' ears. Indexes answer each job's subqueries."""
     runs = Run.objects.filter(job=OuterRef("pk"), merged_into=None).order_by("-started_at")
-    rules = Rule.objects.filter(job=OuterRef("pk"), outcome=FAILS, destination__in=ears(account_id))
+    rules = Rule.objects.filter(job=OuterRef("pk"), outcome=FAILS, destination__in=hearing)
     rows = (
         Job.objects.filter(account=account_id, state=State.ACTIVE, hidden_at=None)
         .annotate(last=Subquery(runs.values("outcome")[:1]), ended=Subquery(runs.exclude(outcome="").values("outcome")[:1]))
@@ -192,11 +194,11 @@ def _groups(
             yield Group(place, named.name, named.project.name, len(jobs), counts, pause, matching, part_lines)
 
 
-def _lines(account_id: int, heads: Sequence[Head], places: Mapping[int, Environment], whole: Ears) -> dict[int, JobLine]:
+def _lines(hearing: Ids, heads: Sequence[Head], places: Mapping[int, Environment], whole: Ears) -> dict[int, JobLine]:
     """Three queries for the lines in full."""
     by_id = {head.id: head for head in heads}
     runs = last_runs(Q(pk__in=list(by_id)))
-    own = _job_ears(account_id, by_id)
+    own = _job_ears(hearing, by_id)
     lines = {}
     for head in by_id.values():
         place = places[head.environment_id]
@@ -220,20 +222,20 @@ def _gist(line: JobLine, broken: Mapping[int, list[tuple[str, str]]]) -> tuple[s
     return broken.get(line.last_ended.id, [("", "")])[0] if line.last_ended else ("", "")
 
 
-def _place_ears(account_id: int, places: Iterable[int]) -> Ears:
+def _place_ears(hearing: Ids, places: Iterable[int]) -> Ears:
     """Of each environment those who hear of all its jobs."""
-    rules = Rule.objects.filter(environment__in=list(places), destination__in=ears(account_id)).order_by()
+    rules = Rule.objects.filter(environment__in=list(places), destination__in=hearing).order_by()
     counted = rules.values_list("environment").annotate(
         some=Count("destination", distinct=True), failures=Count("pk", filter=Q(outcome=FAILS))
     )
     return {place: (some, failures) for place, some, failures in counted}
 
 
-def _job_ears(account_id: int, jobs: Iterable[int]) -> Ears:
+def _job_ears(hearing: Ids, jobs: Iterable[int]) -> Ears:
     """Of each job those who hear of it beside whoever hears of all. Counted in the database: they may be many."""
     whole = Rule.objects.filter(environment=OuterRef("job__environment"), destination=OuterRef("destination"))
     fails = Q(outcome=FAILS)
-    rules = Rule.objects.filter(job__in=list(jobs), destination__in=ears(account_id)).order_by()
+    rules = Rule.objects.filter(job__in=list(jobs), destination__in=hearing).order_by()
     counted = rules.values_list("job").annotate(
         some=Count("destination", distinct=True, filter=~Q(Exists(whole))),
         failures=Count("pk", filter=fails & ~Q(Exists(whole.filter(fails)))),
