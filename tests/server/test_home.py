@@ -115,7 +115,7 @@ class TestMany:
         pause_job(Actor(shop.admin), shop.job.pk, until=timezone.now() + timedelta(hours=1), now=timezone.now())
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/")
-        with django_assert_max_num_queries(17):
+        with django_assert_max_num_queries(16):
             client.get(f"/a/{shop.account.pk}/")
 
 
@@ -147,7 +147,7 @@ class TestThousands:
         )
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/")
-        with django_assert_max_num_queries(17):
+        with django_assert_max_num_queries(16):
             answer = client.get(f"/a/{shop.account.pk}/", headers={"Accept-Encoding": "gzip"})
         assert answer["Content-Encoding"] == "gzip"
         assert len(answer.content) < 150_000

@@ -216,7 +216,7 @@ class TestHome:
                 make_run(shop, job=job, ago=ago)
         client = sign_in(shop)
         client.get(f"/a/{shop.account.pk}/")
-        with django_assert_max_num_queries(17):
+        with django_assert_max_num_queries(16):
             client.get(f"/a/{shop.account.pk}/")
 
     def test_only_the_last_thirty_runs_are_drawn(self, shop: Acme) -> None:

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from runbell.core.runs import JobRef, Outcome
-from runbell.server.db.ids import Ids
 from runbell.server.db.models import Destination, Rule, State
 from runbell.server.services.decisions import SLACK
 from runbell.server.services.jobs import find_environment, find_job
@@ -27,9 +26,9 @@ def able(prefix: str = "destination__") -> Q:
     return member & link & is_on & ~unconfirmed(prefix)
 
 
-def ears(account_id: int) -> Ids:
-    """The destinations that get messages now, in one query. Of many rules, ask whether theirs is in here: it is not joined to each rule."""
-    return Ids(Destination.objects.filter(able(""), account=account_id).order_by().values_list("pk", flat=True))
+def ears(account_id: int) -> QuerySet[Destination]:
+    """The destinations that get messages now. Of many rules, ask whether theirs is among the `Ids` of these, instead of joining it to each."""
+    return Destination.objects.filter(able(""), account=account_id).order_by()
 
 
 def who_hears(ref: JobRef, *, account_id: int) -> dict[str, Any]:

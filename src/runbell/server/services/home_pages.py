@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, Subquery
 
 from runbell.core.permissions import Action
 from runbell.core.rules import Scope
@@ -105,8 +105,7 @@ def home_page(actor: Actor, wish: Wish, *, now: datetime) -> Home | None:
     """None while there is no job at all."""
     actor.require(Action.SEE_JOBS)
     places = _places(actor.account_id)
-    hearing = ears(actor.account_id)
-    whole = _place_ears(hearing, places)
+    hearing, whole = _hearing(actor.account_id)
     heads = _heads(actor.account_id, places, hearing, whole, now)
     if not heads:
         return None
@@ -222,13 +221,13 @@ def _gist(line: JobLine, broken: Mapping[int, list[tuple[str, str]]]) -> tuple[s
     return broken.get(line.last_ended.id, [("", "")])[0] if line.last_ended else ("", "")
 
 
-def _place_ears(hearing: Ids, places: Iterable[int]) -> Ears:
-    """Of each environment those who hear of all its jobs."""
-    rules = Rule.objects.filter(environment__in=list(places), destination__in=hearing).order_by()
-    counted = rules.values_list("environment").annotate(
-        some=Count("destination", distinct=True), failures=Count("pk", filter=Q(outcome=FAILS))
-    )
-    return {place: (some, failures) for place, some, failures in counted}
+def _hearing(account_id: int) -> tuple[Ids, Ears]:
+    """Who gets messages now, and of each environment how many of them hear of all its jobs; one query."""
+    wide = FilteredRelation("rules", condition=Q(rules__environment__isnull=False))
+    rows = list(ears(account_id).annotate(wide=wide).values_list("pk", "wide__environment", "wide__outcome"))
+    some = Counter(place for _, place in {(pk, place) for pk, place, _ in rows})
+    failures = Counter(place for _, place, outcome in rows if outcome == FAILS)
+    return Ids({pk for pk, _, _ in rows}), {place: (some[place], failures[place]) for place in some}
 
 
 def _job_ears(hearing: Ids, jobs: Iterable[int]) -> Ears:
