@@ -20,6 +20,7 @@ from django.db import connection
 
 from runbell.core.because import Because
 from runbell.core.deliveries import DeliveryState
+from runbell.server.db.listed import item, items, listed, moment
 
 LONGEST_LINE = 1_000  # looked at in one transaction; more are left for the next
 MOST_HEADS = 100  # of one statement
@@ -59,27 +60,10 @@ _NEXT_DUE = f"""
     SELECT lane, account, (SELECT MIN(d.due_at) FROM runbell_delivery d WHERE {PENDING_SQL} AND d.lane = heads.lane AND d.account_id = heads.account)
     FROM heads WHERE account IS NOT NULL
     UNION ALL SELECT '{LOST_RUNS}', 0, MIN(lost_at) FROM runbell_run WHERE lost_at IS NOT NULL"""
-_MOVE_COLUMNS = {
-    "id": "bigint",
-    "claim": "text",
-    "state": "text",
-    "due_at": "timestamptz",
-    "attempts": "smallint",
-    "last_because": "jsonb",
-    "provider_id": "text",
-    "settled_at": "timestamptz",
-}
-_TRY_COLUMNS = {
-    "delivery_id": "bigint",
-    "at": "timestamptz",
-    "took": "double precision",
-    "verdict": "text",
-    "because": "jsonb",
-    "provider_id": "text",
-}
-_LOG = f"INSERT INTO runbell_attempt ({', '.join(_TRY_COLUMNS)}) VALUES {{rows}}"
-_SETTLE = f"""
-    WITH moved({", ".join(_MOVE_COLUMNS)}) AS (VALUES {{rows}})
+_MOVED = ("bigint", "text", "text", "timestamptz", "smallint", "jsonb", "text", "timestamptz")
+_TRIED = ("bigint", "timestamptz", "double precision", "text", "jsonb", "text")
+_SETTLE = """
+    WITH moved(id, claim, state, due_at, attempts, last_because, provider_id, settled_at) AS (SELECT {columns} FROM {rows})
     UPDATE runbell_delivery SET
         state = moved.state, claim = '', due_at = moved.due_at, attempts = moved.attempts, last_because = moved.last_because,
         provider_id = moved.provider_id, settled_at = moved.settled_at,
@@ -87,6 +71,7 @@ _SETTLE = f"""
     FROM moved
     WHERE runbell_delivery.id = moved.id AND runbell_delivery.claim = moved.claim AND runbell_delivery.state = 'sending'
     RETURNING runbell_delivery.id"""
+_LOG = "INSERT INTO runbell_attempt (delivery_id, at, took, verdict, because, provider_id) SELECT {columns} FROM {rows}"
 
 
 class Claimed(NamedTuple):
@@ -199,21 +184,18 @@ def settle(moves: Sequence[Move]) -> set[int]:
     if not moves:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLE.format(rows=_rows(_MOVE_COLUMNS, len(moves))), [value for move in moves for value in _row(move)])
+        cursor.execute(_of_rows(_SETTLE, _MOVED), [listed(map(_row, moves))])
         return {found for (found,) in cursor.fetchall()}
 
 
 def log(tries: Sequence[Try]) -> None:
-    if not tries:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_LOG.format(rows=_rows(_TRY_COLUMNS, len(tries))), [value for each in tries for value in _tried(each)])
+    if tries:
+        with connection.cursor() as cursor:
+            cursor.execute(_of_rows(_LOG, _TRIED), [listed(map(_tried, tries))])
 
 
-def _rows(columns: Mapping[str, str], count: int) -> str:
-    is_postgres = _is_postgres()
-    casts = [f"%s::{kind}" if is_postgres else "%s" for kind in columns.values()]
-    return ", ".join([f"({', '.join(casts)})"] * count)
+def _of_rows(sql: str, kinds: Sequence[str]) -> str:
+    return sql.format(columns=", ".join(item(place, kind) for place, kind in enumerate(kinds)), rows=items())
 
 
 def renew(claims: Mapping[int, str], *, lease_until: datetime) -> set[tuple[int, str]]:
@@ -259,20 +241,20 @@ def _row(move: Move) -> list[Any]:
         move.id,
         move.claim,
         move.state.value,
-        _stored(move.due_at),
+        moment(move.due_at),
         move.attempts,
         _json(move.last_because),
         move.provider_id,
-        _stored(move.settled_at) if move.settled_at else None,
+        moment(move.settled_at) if move.settled_at else None,
     ]
 
 
 def _tried(each: Try) -> list[Any]:
-    return [each.delivery_id, _stored(each.at), each.took, each.verdict, _json(each.because), each.provider_id]
+    return [each.delivery_id, moment(each.at), each.took, each.verdict, _json(each.because), each.provider_id]
 
 
-def _json(because: Because | None) -> str | None:
-    return json.dumps(because.to_json()) if because else None
+def _json(because: Because | None) -> dict[str, Any] | None:
+    return because.to_json() if because else None
 
 
 def _is_postgres() -> bool:

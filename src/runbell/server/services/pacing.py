@@ -17,8 +17,6 @@ from runbell.server.db import paces
 from runbell.server.db.models import Destination
 from runbell.server.services.parcels import Parcel
 
-COLUMNS = ("next_at", "held_until")
-
 
 def pace_of(parcel: Parcel) -> timedelta:
     """Nothing for what has no destination, such as a mail to reset a password."""
@@ -34,29 +32,27 @@ def take_turns(parcels: Sequence[Parcel], *, now: datetime, lease_until: datetim
     if not lines:
         return list(parcels), {}
     # What another worker has locked is on its way there: skipped, and asked again after a pace.
-    rows = Destination.objects.select_for_update(skip_locked=True).filter(pk__in=lines).only(*COLUMNS).order_by("pk")
-    found = {row.pk: row for row in rows}
-    free = {pk for pk, row in found.items() if is_free(row, now)}
-    if free:
-        Destination.objects.filter(pk__in=free).update(held_until=lease_until)
+    found = {slot.destination_id: slot for slot in paces.lock(lines)}
+    free = {pk for pk, slot in found.items() if is_free(slot, now)}
+    paces.hold(free, until=lease_until)
     later = {parcel.id: at for pk, line in lines.items() for parcel, at in _later(line, found.get(pk), now, is_free=pk in free)}
     return [parcel for parcel in parcels if parcel.id not in later], later
 
 
-def is_free(destination: Destination, now: datetime) -> bool:
-    return all(at is None or at <= now for at in (destination.next_at, destination.held_until))
+def is_free(slot: paces.Slot, now: datetime) -> bool:
+    return all(at is None or at <= now for at in (slot.next_at, slot.held_until))
 
 
-def _later(line: list[Parcel], row: Destination | None, now: datetime, *, is_free: bool) -> Iterable[tuple[Parcel, datetime]]:
+def _later(line: list[Parcel], seen: paces.Slot | None, now: datetime, *, is_free: bool) -> Iterable[tuple[Parcel, datetime]]:
     """Oldest first, a pace apart, from the next slot on as far as it is known."""
     pace = pace_of(line[0])
-    slot = now + pace if is_free or row is None or _is_held(row, now) else row.next_at or now
+    slot = now + pace if is_free or seen is None or _is_held(seen, now) else seen.next_at or now
     waiting = line[1:] if is_free else line
     return [(parcel, slot + place * pace) for place, parcel in enumerate(waiting)]
 
 
-def _is_held(row: Destination, now: datetime) -> bool:
-    return row.held_until is not None and row.held_until > now
+def _is_held(slot: paces.Slot, now: datetime) -> bool:
+    return slot.held_until is not None and slot.held_until > now
 
 
 def let_go(ended: Iterable[tuple[Parcel, Verdict | None, datetime]], *, now: datetime) -> None:
@@ -80,8 +76,7 @@ def _next_slot(parcel: Parcel, verdict: Verdict | None, at: datetime, now: datet
 def hold(parcels: Iterable[Parcel], *, lease_until: datetime) -> None:
     """As long as their leases."""
     paced = {parcel.destination_id for parcel in parcels if parcel.destination_id and pace_of(parcel)}
-    if paced:
-        Destination.objects.filter(pk__in=paced).update(held_until=lease_until)
+    paces.hold(paced, until=lease_until)
 
 
 def hold_back(back: timedelta, *, now: datetime, lease: timedelta) -> None:

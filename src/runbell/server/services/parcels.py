@@ -71,6 +71,11 @@ class Words(NamedTuple):
 _destinations = Prepared(
     lambda: Destination.objects.filter(pk__in=GivenIds("ids")).select_related("account", "member__user", "link__workspace").defer(*SECRETS)
 )
+_secrets_of = Prepared(
+    lambda: Destination.objects.filter(pk__in=GivenIds("ids")).values_list(
+        "pk", Cast("secret", TextField()), Cast("link__workspace__token", TextField())
+    )
+)
 _messages = Prepared(
     lambda: StoredMessage.objects.filter(pk__in=GivenIds("ids")).values_list("pk", "language", Cast("body", TextField())), grows=True
 )
@@ -110,9 +115,7 @@ def _secrets(ids: Sequence[int]) -> dict[int, dict[str, str]]:
     """What it takes to send there, by destination: still encrypted, for the same reason."""
     if not ids:
         return {}
-    rows = Destination.objects.filter(pk__in=ids).values_list(
-        "pk", Cast("secret", TextField()), Cast("link__workspace__token", TextField())
-    )
+    rows = _secrets_of(ids=ids)
     return {pk: {name: value for name, value in (("secret", own), ("token", shared)) if value} for pk, own, shared in rows}
 
 
