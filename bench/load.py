@@ -43,6 +43,7 @@ def _accepted(bell: Bell, store: Store) -> Iterator[Row]:
 
         for environment, told, aim in ((QUIET, "nobody told", None), (LOUD, f"{RECIPIENTS} deliveries each", AIMS[store.name])):
             singles(bell, WARM, environment, spent)
+            store.look_around(bell)
             yield _row(f"{store.name}: reports one by one, {CLIENTS} clients, {told}", singles(bell, REPORTS, environment, spent), aim)
         batches(bell, 1, LOUD, spent)
         found = batches(bell, BATCHES, LOUD, spent)
