@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from runbell.channels.guard import Guard
-from runbell.channels.http import Answer, Http, Lost, Unreached
+from runbell.channels.http import Http, Lost, Unreached
+from runbell.channels.http_answer import Answer
 from runbell.core.because import Because
 
 PAGE = 100

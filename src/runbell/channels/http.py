@@ -1,14 +1,15 @@
 """HTTP out: one kept connection, through the proxy that the environment names, and an honest word about what was sent.
 
-`http.client` because it connects in a step of its own: what goes wrong there went wrong before the first byte, and what goes wrong
-later may have arrived. Libraries above it mix the two up. No redirect is followed: a token goes nowhere else. With a `Guard`, nothing
-goes into the own network: for hosts that members name.
+`http.client` connects, because it does so in a step of its own: what goes wrong there went wrong before the first byte, and what goes
+wrong later may have arrived. Libraries above it mix the two up. What then goes out and comes back is the work of `http_request` and
+`http_answer`. No redirect is followed: a token goes nowhere else. With a `Guard`, nothing goes into the own network: for hosts that
+members name.
 """
 
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from select import POLLIN, poll
@@ -17,18 +18,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from runbell.channels.guard import Forbidden, Guard, GuardedConnection, GuardedTlsConnection
+from runbell.channels.http_answer import Answer, Broken, read_answer
+from runbell.channels.http_request import host_of, parts_of, target_of, written
 from runbell.channels.smtp_verdicts import masked
 
 IDLE = 30.0  # seconds; a firewall may drop a silent connection without telling, and then nobody knows whether a message arrived
-MAX_BODY = 16 * 1024 * 1024
 PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)  # may hold a token
 
 
 class Unreached(Exception):
@@ -43,13 +38,25 @@ class Lost(Exception):
     """The request went out and no whole answer came."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)  # the URL may be a secret
+class _Way:
+    """What is the same for each request to one URL. Connections with the same `to` end at the same place."""
+
+    parts: SplitResult
+    proxy: SplitResult | None
+    to: str
+    target: str
+    headers: Mapping[str, str]
+
+
 class Http:
     """Used by one thread at a time. `clock` counts seconds and never goes back."""
 
     def __init__(self, *, timeout: float, clock: Callable[[], float] = monotonic, guard: Guard | None = None) -> None:
         self._timeout, self._clock, self._guard = timeout, clock, guard
         self._kept: HTTPConnection | None = None
-        self._to = ""
+        self._to = self._url = ""
+        self._way: _Way | None = None
         self._proxies: dict[tuple[str, str], SplitResult | None] = {}  # read once for each host: the environment stays as it is
         self._used_at = 0.0
 
@@ -62,14 +69,14 @@ class Http:
         return self._ask("GET", url, None, headers)
 
     def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        parts = urlsplit(url)
-        proxy = self._proxy_for(parts)
-        connection = self._connected(parts, proxy)
-        through = proxy is not None and parts.scheme == "http"
-        target = url if through else parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        answer = self._exchange(connection, method, target, body, {**headers, **(_sign_in(proxy) if through and proxy else {})})
+        if url != self._url:  # one lane asks one URL again and again
+            self._url, self._way = url, self._way_to(url)
+        way = self._way
+        request = written(method, way.target, way.headers, headers, body) if way else None
+        if way is None or request is None:
+            raise Unreached("unreachable")
+        answer = self._exchange(self._connected(way), request)
         if answer is None:
-            self.close()
             raise Lost
         self._used_at = self._clock()
         return answer
@@ -82,37 +89,43 @@ class Http:
     def __del__(self) -> None:
         self.close()
 
+    def _way_to(self, url: str) -> _Way | None:
+        """None: it is no URL, or cannot be sent."""
+        try:
+            parts = parts_of(url)
+            proxy = self._proxy_for(parts)
+            through = proxy if parts.scheme == "http" else None
+            target = target_of(parts, is_whole=through is not None)
+            headers = {"Host": host_of(parts, PORTS.get(parts.scheme, 80)), "Accept-Encoding": "identity"}
+        except ValueError:
+            return None
+        to = f"{parts.scheme}://{parts.netloc} {proxy.netloc if proxy else ''}"
+        return _Way(parts, proxy, to, target, headers | (_sign_in(through) if through else {}))
+
     def _proxy_for(self, parts: SplitResult) -> SplitResult | None:
         host = (parts.scheme, parts.netloc)
         if host not in self._proxies:
             self._proxies[host] = _proxy_for(parts)
         return self._proxies[host]
 
-    def _exchange(
-        self, connection: HTTPConnection, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer | None:
-        is_sendable = True
+    def _exchange(self, connection: HTTPConnection, request: bytes) -> Answer | None:
+        """None: no whole answer. Whatever happens in between, the rest of this answer is never read as the next one."""
+        is_kept = False
         try:
-            connection.request(method, target, body, dict(headers))
-            response = connection.getresponse()
-            answer = Answer(response.status, dict(response.headers), response.read(MAX_BODY))
-        except (OSError, HTTPException):
+            connection.sock.sendall(request)
+            answer, is_kept = read_answer(connection.sock)
+        except (OSError, Broken):
             return None
-        except ValueError:  # a header that cannot be one; the error repeats it, and it may be a token
-            is_sendable = False
-        if not is_sendable:
-            self.close()
-            raise Unreached("unreachable")
-        if not response.isclosed():
-            self.close()  # what is left would be read as the next answer
-        return None if response.length and len(answer.body) < MAX_BODY else answer  # cut off before the end that was announced
+        finally:
+            if not is_kept:
+                self.close()
+        return answer
 
-    def _connected(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:
-        to = f"{parts.scheme}://{parts.netloc} {proxy.netloc if proxy else ''}"
-        if self._kept and (to != self._to or self._clock() - self._used_at > IDLE or _is_dropped(self._kept)):
+    def _connected(self, way: _Way) -> HTTPConnection:
+        if self._kept and (way.to != self._to or self._clock() - self._used_at > IDLE or _is_dropped(self._kept)):
             self.close()
         if self._kept is None:
-            self._kept, self._to = self._connect(parts, proxy), to
+            self._kept, self._to = self._connect(way.parts, way.proxy), way.to
         return self._kept
 
     def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> HTTPConnection:

@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import Any
 
 from runbell.channels.base import Field, Recipient, Transport
-from runbell.channels.http import Answer, Http, Lost, Unreached
+from runbell.channels.http import Http, Lost, Unreached
+from runbell.channels.http_answer import Answer
 from runbell.channels.slack import PACE, slack_page
 from runbell.channels.slack_blocks import Post, body, shared
 from runbell.channels.slack_errors import of_lost, of_unreached, of_webhook, verdict_of
