@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import DateTimeField, QuerySet
 from pytest_django import DjangoAssertNumQueries
 
+from runbell.core.runs import Outcome
 from runbell.server.db.models import Job, Member, Project, Rule, State
 from runbell.server.db.prepared import Given, GivenIds, Prepared
 from tests.server.people import NOW, Acme, acme
@@ -95,3 +96,18 @@ def test_what_stays_the_same_is_part_of_the_sql(shop: Acme, name: str) -> None:
         assert find(pk=shop.job.pk) == [shop.job]
         assert find(pk=0) == []
     assert asked == [[shop.job.pk], [0]]
+
+
+def test_what_many_rows_lead_to_is_made_once(shop: Acme) -> None:
+    place = shop.destination()
+    shop.rule(place, Outcome.FAILED)
+    shop.rule(place, Outcome.WARNED)
+    find = Prepared(
+        lambda: Rule.objects.filter(destination=Given("destination")).select_related("destination__member__user", "set_by__user")
+    )
+    first, second = find(destination=place.pk)
+    assert first != second
+    assert first.destination is second.destination
+    assert first.destination.member == first.set_by
+    (again, _) = find(destination=place.pk)
+    assert again.destination is not first.destination

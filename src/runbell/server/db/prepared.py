@@ -8,15 +8,17 @@ and every report asks the same.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Expression, Field, QuerySet
-from django.db.models.query import ModelIterable, get_related_populators
+from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
 from runbell.server.db import ids
 
 Row = TypeVar("Row")
+Known = dict[tuple["_Part", Any], Any]
+"""Instances of a result that are made already, by their place in a row and their primary key."""
 
 
 class Given(Expression):
@@ -100,21 +102,48 @@ class _Statement:
         self._compiler = compiler = queryset.query.get_compiler(connection=connection)
         self.sql, self.values = _with_literals(*compiler.as_sql())
         self._converters = compiler.get_converters([column[0] for column in compiler.select])
-        self._model = queryset.model
-        self._is_of_models = queryset._iterable_class is ModelIterable
-        if self._is_of_models:
-            places = compiler.klass_info["select_fields"]
-            self._own = slice(places[0], places[-1] + 1)
-            self._names = [column[0].target.attname for column in compiler.select[self._own]]
-            self._related = get_related_populators(compiler.klass_info, compiler.select, connection.alias)  # type: ignore[call-arg]  # the stubs are Django 6.1's
+        is_of_models = queryset._iterable_class is ModelIterable
+        self._part = _Part(compiler.klass_info, compiler, self._converters) if is_of_models else None
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[Any]:
+        if self._part:
+            known: Known = {}
+            return [self._part.instance(row, known) for row in found]
         if self._converters:
             found = self._compiler.apply_converters(found, self._converters)
-        return [self._instance(row) for row in found] if self._is_of_models else [tuple(row) for row in found]
+        return [tuple(row) for row in found]
 
-    def _instance(self, row: Sequence[Any]) -> Any:
-        instance = self._model.from_db(connection.alias, self._names, row[self._own])
-        for populator in self._related:
-            populator.populate(row, instance)
+
+class _Part:
+    """The columns of a row that are one model's, and the models that it leads to. What many rows lead to is made once for all of them."""
+
+    def __init__(self, info: dict[str, Any], compiler: SQLCompiler, converters: dict[int, Any]) -> None:
+        first, last = info["select_fields"][0], info["select_fields"][-1]
+        self._model, self._columns, self._connection = info["model"], slice(first, last + 1), compiler.connection
+        self._names = [column[0].target.attname for column in compiler.select[self._columns]]
+        self._pk = first + self._names.index(self._model._meta.pk.attname)
+        self._converted = [(place - first, *converters[place]) for place in info["select_fields"] if place in converters]
+        related = info.get("related_klass_infos", ())
+        self._related = [(_Part(below, compiler, converters), below["local_setter"], below["remote_setter"]) for below in related]
+
+    def instance(self, row: Sequence[Any], known: Known) -> Any:
+        """None where an outer join found nothing."""
+        pk = row[self._pk]
+        if pk is None:
+            return None
+        if (self, pk) not in known:
+            known[self, pk] = self._made(row, known)
+        return known[self, pk]
+
+    def _made(self, row: Sequence[Any], known: Known) -> Any:
+        values = list(row[self._columns])
+        for place, converters, expression in self._converted:
+            for convert in converters:
+                values[place] = convert(values[place], expression, self._connection)
+        instance = self._model.from_db(DEFAULT_DB_ALIAS, self._names, values)
+        for part, set_here, set_there in self._related:
+            other = part.instance(row, known)
+            set_here(instance, other)
+            if other is not None:
+                set_there(other, instance)
         return instance
