@@ -1,11 +1,13 @@
 """Facts in, a message out: one function for each kind of news. Pure, and cheap enough for the transaction that stores the run."""
 
+from collections.abc import Sequence
+
 from runbell.messages.digests import compose_digest
 from runbell.messages.facts import DigestFacts, DigestRun, InvitationFacts, RunFacts, StepFacts
 from runbell.messages.history import bars, history
 from runbell.messages.invitations import compose_invitation
 from runbell.messages.labels import TONES, TOOLS, category_word, headline
-from runbell.messages.message import Fact, Line, Message, Moment
+from runbell.messages.message import Fact, Line, Message, Moment, Trouble
 from runbell.messages.nodes import gist, remarks, troubles, troubles_title
 from runbell.messages.notices import compose_confirmation, compose_notice, compose_test
 from runbell.messages.safe import isolated, one_line
@@ -35,7 +37,7 @@ def compose_run(facts: RunFacts, language: str) -> Message:
     """What to tell about a decided run."""
     words = words_in(language)
     job, environment, project = (isolated(one_line(name)) for name in (facts.job, facts.environment, facts.project))
-    word = headline(facts.outcome, words)
+    word, told = headline(facts.outcome, words), troubles(facts, words)
     subject = " · ".join((word, isolated(one_line(facts.job, MAX_IN_SUBJECT)), isolated(one_line(facts.environment, MAX_IN_SUBJECT))))
     return Message(
         language=words.language,
@@ -49,11 +51,11 @@ def compose_run(facts: RunFacts, language: str) -> Message:
         environment=environment,
         run_id=facts.run_id,
         summary=summary(facts, words),
-        preheader=_preheader(facts, words),
+        preheader=_preheader(told, facts, words),
         open_label=words.say("Open the run"),
         facts=_facts(facts, words),
         troubles_title=troubles_title(facts, words),
-        troubles=troubles(facts, words),
+        troubles=told,
         remarks=remarks(facts, words),
         steps_title=words.say("Steps") if facts.steps else "",
         steps=steps(facts, words),
@@ -64,12 +66,11 @@ def compose_run(facts: RunFacts, language: str) -> Message:
     )
 
 
-def _preheader(facts: RunFacts, words: Words) -> Line:
+def _preheader(told: Sequence[Trouble], facts: RunFacts, words: Words) -> Line:
     """What an inbox shows beside the subject: the first trouble, then how long it took."""
-    first = next(iter(troubles(facts, words)), None)
-    if first is None:
+    if not told:
         return ()
-    said, duration = gist(first), took(facts, words)
+    said, duration = gist(told[0]), took(facts, words)
     stop = "" if str(said[-1]).endswith((".", "!", "?", "…")) else "."
     return (*said, stop, *((" ", *duration, ".") if duration else ()))
 

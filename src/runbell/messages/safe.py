@@ -21,7 +21,9 @@ def many_lines(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int = MAX_TITLE) -> str:
-    """The same on one line, with single spaces."""
+    """The same on one line, with single spaces. Most texts are such already."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return _cut(text.strip(), limit)
     return _cut(_SPACES.sub(" ", _NOT_IN_TEXT.sub("", _BREAKS.sub("\n", text))).strip(), limit)
 
 
