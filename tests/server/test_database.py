@@ -1,12 +1,15 @@
 """The schema is whole on both databases, and SQLite is set up so that a committed report survives a power cut."""
 
+from typing import Any
+
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
 from runbell.server.db import outbox
 from runbell.server.db.models import Account, Destination, Member, Rule, User
+from runbell.server.db.postgres import base as postgres
 
 NOW = timezone.now()
 
@@ -42,6 +45,52 @@ def test_postgres_compiles_no_query() -> None:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {outbox._NEXT_DUE}")
         (plan,) = cursor.fetchone()
     assert "JIT" not in plan[0]
+
+
+def asked(sql: str, *values: Any) -> Any:
+    """By somebody else."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchone()[0]
+    finally:
+        other.close()
+
+
+def backend() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid: int = cursor.fetchone()[0]
+    return pid
+
+
+@pytest.mark.django_db(transaction=True)
+def test_postgres_is_asked_whether_it_is_there_only_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        return
+    pid, said = backend(), []
+    for rest in (postgres.JUST_USED, 0.0):
+        monkeypatch.setattr(postgres, "JUST_USED", rest)
+        connection.close_if_unusable_or_obsolete()  # as each request begins and ends
+        with connection.cursor():
+            said.append(asked("SELECT query FROM pg_stat_activity WHERE pid = %s", pid))
+    assert said == ["SELECT pg_backend_pid()", "SELECT 1"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_in_flight", [True, False])
+def test_a_connection_that_postgres_drops_fails_what_is_in_flight_and_nothing_after(is_in_flight: bool) -> None:
+    if connection.vendor != "postgresql":
+        return
+    pid = backend()
+    with connection.cursor() as cursor:
+        assert asked("SELECT pg_terminate_backend(%s, 10000)", pid)
+        if is_in_flight:
+            with pytest.raises(OperationalError):
+                cursor.execute("SELECT 2")
+    connection.close_if_unusable_or_obsolete()
+    assert backend() != pid
 
 
 def test_a_rule_is_for_a_job_or_an_environment_and_never_for_neither(destination: Destination) -> None:
