@@ -82,14 +82,15 @@ def _with_literals(sql: str, values: Iterable[Any]) -> tuple[str, list[Any]]:
     first, *rest = sql.split("%s")
     kept = []
     for value, text in zip(values, rest, strict=True):
-        literal = _literal(value)
-        if literal is None:
+        fixed = literal(value)
+        if fixed is None:
             kept.append(value)
-        first += (literal or "%s") + text
+        first += (fixed or "%s") + text
     return first, kept
 
 
-def _literal(value: object) -> str | None:
+def literal(value: object) -> str | None:
+    """None: it stays a parameter."""
     if isinstance(value, str):
         return "'" + value.replace("'", "''").replace("%", "%%") + "'"
     return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -13,7 +13,7 @@ from runbell.core.rules import Decision, DestinationFact, RuleFact, Scope, decid
 from runbell.core.runs import Git, Outcome, Trigger
 from runbell.messages.compose import compose_run
 from runbell.messages.facts import RunFacts, StepFacts
-from runbell.server.db import bell
+from runbell.server.db import bell, new_rows
 from runbell.server.db.inserts import insert
 from runbell.server.db.models import Account, Delivery, Destination, Job, Message, Receipt, Rule, Run, State
 from runbell.server.db.prepared import Given, Prepared
@@ -67,14 +67,15 @@ def weigh(run: Run, steps: Sequence[StepFacts], rules: Sequence[Rule], *, now: d
 
 def store_decided(decided: Sequence[Decided], *, now: datetime) -> None:
     """Receipts, messages and deliveries of any number of stored runs of one job: a statement for each of the three, and one for the history."""
-    insert(_receipt(one.run, decision, now) for one in decided for decision in one.matched)
+    insert(Receipt, (_receipt(one.run, decision, now) for one in decided for decision in one.matched))
     told = [one for one in decided if one.told]
     if not told:
         return
     pasts = histories([one.run for one in told])
-    messages = [_messages(one, past, now) for one, past in zip(told, pasts, strict=True)]
-    insert(message for by_language in messages for message in by_language.values())
-    insert(delivery for one, by_language in zip(told, messages, strict=True) for delivery in _deliveries(one, by_language, now))
+    messages = [message for one, past in zip(told, pasts, strict=True) for message in _messages(one, past, now)]
+    ids = insert(Message, messages)
+    known = {(message["run_id"], message["language"]): pk for message, pk in zip(messages, ids, strict=True)}
+    insert(Delivery, (delivery for one in told for delivery in _deliveries(one, known, now)))
     transaction.on_commit(bell.ring)
 
 
@@ -143,9 +144,9 @@ def lane_of(destination: Destination) -> str:
     return f"{destination.kind}:{destination.link.workspace_id}" if destination.link else destination.kind
 
 
-def _receipt(run: Run, decision: Decision, now: datetime) -> Receipt:
-    return Receipt(
-        run=run,
+def _receipt(run: Run, decision: Decision, now: datetime) -> new_rows.Receipt:
+    return new_rows.Receipt(
+        run_id=run.pk,
         destination_id=decision.destination_id,
         rule_id=decision.rule_id,
         is_told=decision.send,
@@ -154,25 +155,24 @@ def _receipt(run: Run, decision: Decision, now: datetime) -> Receipt:
     )
 
 
-def _messages(decided: Decided, past: Sequence[Past], now: datetime) -> dict[str, Message]:
-    """By language."""
+def _messages(decided: Decided, past: Sequence[Past], now: datetime) -> Iterator[new_rows.Message]:
+    """One for each language."""
     run, account = decided.run, decided.account
     facts = _facts(run, account, decided.steps, past)
     languages = {language_of(decided.destinations[decision.destination_id], account) for decision in decided.told}
-    return {
-        language: Message(run=run, language=language, body=compose_run(facts, language).to_json(), created_at=now)
-        for language in sorted(languages)
-    }
+    for language in sorted(languages):
+        yield {"run_id": run.pk, "language": language, "body": compose_run(facts, language).to_json(), "created_at": now}
 
 
-def _deliveries(decided: Decided, messages: Mapping[str, Message], now: datetime) -> Iterator[Delivery]:
+def _deliveries(decided: Decided, messages: Mapping[tuple[int, str], int], now: datetime) -> Iterator[new_rows.Delivery]:
+    """`messages`: their ids, by run and language."""
     for decision in decided.told:
         destination = decided.destinations[decision.destination_id]
-        yield Delivery(
+        yield new_rows.Delivery(
             account_id=decided.run.account_id,
-            run=decided.run,
+            run_id=decided.run.pk,
             destination_id=destination.pk,
-            message=messages[language_of(destination, decided.account)],
+            message_id=messages[decided.run.pk, language_of(destination, decided.account)],
             lane=lane_of(destination),
             because=decision.because.to_json(),
             due_at=now,

@@ -19,7 +19,8 @@ from runbell.core.outcomes import because_of, run_outcome
 from runbell.core.permissions import Action
 from runbell.core.redact import redact_report
 from runbell.core.runs import JobRef, RunReport, RunState, to_json
-from runbell.server.db.inserts import insert
+from runbell.server.db import new_rows
+from runbell.server.db.inserts import insert, row_of
 from runbell.server.db.models import Account, Job, Run, RunKey
 from runbell.server.db.prepared import Given, Prepared
 from runbell.server.services import artifacts
@@ -107,7 +108,7 @@ def _record_now(report: RunReport, actor: Actor, now: datetime) -> Recorded:
     if not all(in_project(actor, run.job.environment.project_id) for run in runs):
         raise NotThere  # a key is no way around a token's limits
     run = _merge(runs)
-    insert(RunKey(account_id=run.account_id, key=key, run=run) for key in _keys(report) if key not in known)
+    insert(RunKey, (_key(run, key) for key in _keys(report) if key not in known))
     if run.decided_at is not None:
         return Recorded(run, is_new=False, ignored=_add_late(run, report))
     if report.state is RunState.FINISHED or run.state == RunState.STARTED:
@@ -120,6 +121,10 @@ def _record_now(report: RunReport, actor: Actor, now: datetime) -> Recorded:
 def _keys(report: RunReport) -> list[str]:
     invocations = (f"inv:{step.invocation_id}" for step in report.steps if step.invocation_id)
     return list(dict.fromkeys([report.key, *report.aliases, *invocations]))
+
+
+def _key(run: Run, key: str) -> new_rows.RunKey:
+    return {"account_id": run.account_id, "key": key, "run_id": run.pk}
 
 
 def _known(keys: Sequence[str], actor: Actor) -> dict[str, int]:
@@ -151,8 +156,9 @@ def _add_runs(reports: Sequence[RunReport], actor: Actor, now: datetime) -> list
         if run.state == RunState.FINISHED:
             decided.append(weigh(run, told_steps(run, numbered(report)), rules, now=now, account=account))
     told = list(zip(runs, reports, strict=True))
-    insert(runs)
-    insert(RunKey(account_id=account.pk, key=key, run=run) for run, report in told for key in _keys(report))
+    for run, pk in zip(runs, insert(Run, map(row_of, runs)), strict=True):
+        run.pk, run._state.adding = pk, False
+    insert(RunKey, (_key(run, key) for run, report in told for key in _keys(report)))
     store_steps((run, numbered(report)) for run, report in told)
     store_decided(decided, now=now)
     return [Recorded(run, is_new=True) for run in runs]

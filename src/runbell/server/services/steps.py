@@ -8,6 +8,7 @@ from typing import Any
 from runbell.core.outcomes import step_outcome
 from runbell.core.runs import NodeReport, NodeStatus, Outcome, RunReport, RunState, StepReport
 from runbell.messages.facts import StepFacts
+from runbell.server.db import new_rows
 from runbell.server.db.inserts import insert
 from runbell.server.db.models import Node, Run, Step
 
@@ -31,9 +32,9 @@ def stored_steps(run: Run) -> list[StepFacts]:
 
 def store_steps(told: Iterable[Told]) -> None:
     """Of any number of runs by two statements; SQLite takes a thousand values in one."""
-    steps = [(_step(run, report), report) for run, reports in told for report in reports]
-    insert(step for step, _ in steps)
-    insert(_node(step, node) for step, report in steps for node in report.nodes)
+    steps = [(run, report) for run, reports in told for report in reports]
+    ids = insert(Step, (_step(run, report) for run, report in steps))
+    insert(Node, (_node(pk, node) for pk, (_, report) in zip(ids, steps, strict=True) for node in report.nodes))
 
 
 def complete_steps(run: Run, reports: Iterable[StepReport]) -> None:
@@ -51,12 +52,12 @@ def _complete(step: Step, report: StepReport) -> None:
     step.counts, step.invocation_id = dict(report.counts), step.invocation_id or report.invocation_id
     step.dbt_version = step.dbt_version or report.dbt_version
     step.save(update_fields=["counts", "invocation_id", "dbt_version"])
-    Node.objects.bulk_create((_node(step, node) for node in report.nodes), batch_size=500)
+    insert(Node, (_node(step.pk, node) for node in report.nodes))
 
 
-def _step(run: Run, step: StepReport) -> Step:
-    return Step(
-        run=run,
+def _step(run: Run, step: StepReport) -> new_rows.Step:
+    return new_rows.Step(
+        run_id=run.pk,
         index=step.index,
         command=step.command,
         outcome=step_outcome(step, otherwise=Outcome(run.outcome)) if run.state == RunState.FINISHED else "",
@@ -70,9 +71,9 @@ def _step(run: Run, step: StepReport) -> Step:
     )
 
 
-def _node(step: Step, node: NodeReport) -> Node:
-    return Node(
-        step=step,
+def _node(step_id: int, node: NodeReport) -> new_rows.Node:
+    return new_rows.Node(
+        step_id=step_id,
         unique_id=node.unique_id,
         name=node.name,
         status=node.status,
