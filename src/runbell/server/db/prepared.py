@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Expression, Field, QuerySet
+from django.db.models.base import ModelState
 from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -141,10 +142,18 @@ class _Part:
         for place, converters, expression in self._converted:
             for convert in converters:
                 values[place] = convert(values[place], expression, self._connection)
-        instance = self._model.from_db(DEFAULT_DB_ALIAS, self._names, values)
+        instance = self._bare()
+        instance.__dict__.update(zip(self._names, values, strict=True))
         for part, set_here, set_there in self._related:
             other = part.instance(row, known)
             set_here(instance, other)
             if other is not None:
                 set_there(other, instance)
+        return instance
+
+    def _bare(self) -> Any:
+        """As when a model is unpickled: what is in the database needs none of what `Model.__init__` does for new ones, value by value."""
+        instance = self._model.__new__(self._model)
+        instance._state = state = ModelState()
+        state.adding, state.db = False, DEFAULT_DB_ALIAS
         return instance
