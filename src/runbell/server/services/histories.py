@@ -1,7 +1,7 @@
 """How the runs of a job ended before: what a message about a run compares it with."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from statistics import median
@@ -72,9 +72,8 @@ def _past(outcome: str, started: str, finished: str | None) -> Past:
 
 
 def _moment(text: str) -> datetime:
-    """SQLite keeps UTC without saying so."""
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    """Both tell UTC; SQLite without saying so."""
+    return datetime.fromisoformat(text if "+" in text else f"{text}+00:00")
 
 
 def usual_seconds(past: Sequence[Past]) -> tuple[float | None, float | None]:
