@@ -32,12 +32,12 @@ def mails(place: Path) -> Iterator[Row]:
             into_ours, our_ms = weighed(bell, bell.sink)
             bell.sink.ask(f"dump {kept}")
             one, sink_ms = weighed(bell, sink)
+            beside = list(references(bell, place, kept, sink, one))
         yield rate_row("Runbell, one worker on SQLite", one, 0.7)
         yield rate_row("Runbell, the same into the bench's own sink", into_ours)
         yield Row(
             f"processor time of {sink.name}, a mail", f"{sink_ms:.3f} ms", f"the bench's own: {our_ms:.3f} ms", "< 0.1 ms", sink_ms < 0.1
         )
-        beside = list(references(place, kept, sink, one))  # right after what they are compared with
         yield from on_postgres(place, sink)
         yield from beside
 
@@ -49,13 +49,21 @@ def weighed(bell: Bell, sink: MailSink) -> tuple[Rate, float]:
     return rate, (processor_seconds([sink.pid]) - before) / (WARM + COUNT) * 1000
 
 
-def references(place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[Row]:
-    """What else sends mails. What is not installed is told."""
+def references(bell: Bell, place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[Row]:
+    """What else sends mails. What is not installed is told.
+
+    Whoever is compared with Runbell's worker is measured between two times of it: a machine may be slower a minute later.
+    """
     loop, loops = peer("smtplib", kept, WARM + COUNT, sink), peer("smtplib", kept, WARM + COUNT, sink, processes=CONNECTIONS)
+    again = drain(bell, sink, WARM, COUNT)
     yield rate_row("smtplib, the same bytes over one kept connection", loop)
     yield rate_row(f"smtplib, the same bytes over {CONNECTIONS}, each in a process", loops)
-    yield ratio_row(f"Runbell's worker ÷ the {CONNECTIONS} smtplib processes", one, loops, 0.3)
+    yield ratio_row(f"Runbell's worker ÷ the {CONNECTIONS} smtplib processes", Rate.mean(one, again), loops, 0.3)
     first = pickle.loads(kept.read_bytes())[0][2]
+    if alertmanager.is_there():
+        yield from _alertmanager(bell, place, sink, first, again)
+    else:
+        yield Row("Alertmanager", "", alertmanager.MISSING)
     if postfix.program("smtp-source"):
         (place / "mail").write_bytes(first.replace(b"\r\n", b"\n"))
         limit = postfix.smtp_source(sink, place / "mail", WARM, COUNT, CONNECTIONS)
@@ -67,17 +75,14 @@ def references(place: Path, kept: Path, sink: MailSink, one: Rate) -> Iterator[R
         yield rate_row("Apprise, without its pauses", peer("apprise", kept, WARM + COUNT, sink, every=20))
     else:
         yield Row("Django's send_messages, Apprise", "", MISSING)
-    if alertmanager.is_there():
-        yield from _alertmanager(place, sink, first, one)
-    else:
-        yield Row("Alertmanager", "", alertmanager.MISSING)
 
 
-def _alertmanager(place: Path, sink: MailSink, mail: bytes, one: Rate) -> Iterator[Row]:
+def _alertmanager(bell: Bell, place: Path, sink: MailSink, mail: bytes, before: Rate) -> Iterator[Row]:
     rate, intake = alertmanager.mails(place, sink, mail, WARM, COUNT), alertmanager.intake_ms(place, sink, mail, COUNT)
+    ours = Rate.mean(before, drain(bell, sink, WARM, COUNT))
     cost = f"{rate.cost_ms:.2f} ms of processor each, {intake:.2f} of it for taking the alert"
     yield Row("Alertmanager, a connection each, nothing on disk", f"{rate.per_second:.0f}/s", cost)
-    yield ratio_row("Runbell's worker ÷ Alertmanager", one, rate, 1.5)
+    yield ratio_row("Runbell's worker ÷ Alertmanager", ours, rate, 1.5)
 
 
 def on_postgres(place: Path, sink: MailSink) -> Iterator[Row]:

@@ -16,6 +16,11 @@ class Rate:
     def of(cls, count: int, seconds: float, processor: float) -> "Rate":
         return cls(count / seconds, processor / count * 1000)
 
+    @classmethod
+    def mean(cls, *rates: "Rate") -> "Rate":
+        """Of the same thing done several times."""
+        return cls(len(rates) / sum(1 / rate.per_second for rate in rates), sum(rate.cost_ms for rate in rates) / len(rates))
+
 
 def rate_row(what: str, rate: Rate, aim: float | None = None) -> Row:
     """`aim`: milliseconds of the processor."""
