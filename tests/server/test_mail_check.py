@@ -1,5 +1,6 @@
 """Does mail leave? The settings at start, the page and the command that ask a real mail server, and what monitors hear."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,10 +22,10 @@ from runbell.server.db import outbox
 from runbell.server.db.bell import open_bell
 from runbell.server.db.models import Delivery
 from runbell.server.services import mail_check
-from runbell.server.services.readiness import has_worker, outage
+from runbell.server.services.readiness import Outage, has_worker, outage, queue
 from runbell.server.web import health
 from tests.fakes.smtp_server import SmtpServer
-from tests.server.people import Acme
+from tests.server.people import Acme, acme
 from tests.server.test_pages import sign_in
 
 SECRET = "hunter2-and-more"
@@ -233,11 +234,17 @@ class TestPublicUrl:
         assert found.code == "url_silent"
 
 
+def trouble() -> Outage | None:
+    now = timezone.now()
+    return outage(queue(now=now), now=now)
+
+
 @pytest.mark.django_db
 class TestReadyz:
     def ready(self) -> tuple[int, str]:
         answer = Client().get("/readyz")
-        return answer.status_code, answer.content.decode()
+        state, _, self.depth = answer.content.decode().partition("\n")
+        return answer.status_code, state
 
     def waiting(self, shop: Acme, *, age: timedelta, code: str = "") -> None:
         at = timezone.now() - age
@@ -248,9 +255,9 @@ class TestReadyz:
     def test_a_worker_may_be_missing_for_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(health, "has_worker", lambda: False)  # another test's may not have ended yet
         monkeypatch.setattr(health.WATCH, "seen_at", monotonic())
-        assert self.ready() == (200, "ready\n")
+        assert self.ready() == (200, "ready")
         monkeypatch.setattr(health.WATCH, "seen_at", monotonic() - health.GRACE - 1)
-        assert self.ready() == (503, "no worker runs\n")
+        assert self.ready() == (503, "no worker runs")
 
     @pytest.mark.django_db(transaction=True)
     def test_a_worker_that_listens_is_seen_and_not_woken(self, settings: Settings, tmp_path: Path) -> None:
@@ -261,14 +268,14 @@ class TestReadyz:
         try:
             assert has_worker()
             health.WATCH.seen_at -= health.GRACE + 1
-            assert self.ready() == (200, "ready\n")
+            assert self.ready() == (200, "ready")
         finally:
             bell.close()
         assert not (can_be_alone and has_worker())
 
     def test_a_way_out_that_is_down_is_told_without_details(self, shop: Acme) -> None:
         self.waiting(shop, age=timedelta(minutes=2), code="smtp_unreachable")
-        assert self.ready() == (200, "ready; trouble with a transport, messages wait\n")
+        assert self.ready() == (200, "ready; trouble with a transport, messages wait")
         page = sign_in(shop).get(f"/a/{shop.account.pk}/").content.decode()
         assert "Messages wait since" in page
         assert "The mail server cannot be reached: “relay.acme.example says no”." in page
@@ -278,19 +285,40 @@ class TestReadyz:
 
     def test_messages_that_nobody_takes(self, shop: Acme) -> None:
         self.waiting(shop, age=timedelta(minutes=6))
-        assert self.ready() == (200, "ready; messages are late\n")
+        assert self.ready() == (200, "ready; messages are late")
+
+    def test_how_much_waits_and_for_how_long(self, shop: Acme) -> None:
+        self.ready()
+        assert self.depth == "queue: 0\n"
+        for age in (3, 2):
+            self.waiting(shop, age=timedelta(minutes=age))
+        self.waiting(acme("Other", "other.test"), age=timedelta(minutes=4))
+        self.ready()
+        found = re.fullmatch(r"queue: 3, oldest (\d+) s\n", self.depth)
+        assert found
+        assert 240 <= int(found[1]) < 300
+
+    def test_admins_see_how_much_of_their_own_waits(self, shop: Acme) -> None:
+        self.waiting(acme("Other", "other.test"), age=timedelta(minutes=4))
+        home = f"/a/{shop.account.pk}/"
+        assert "on its way or" not in sign_in(shop).get(home).content.decode()
+        for age in (3, 2):
+            self.waiting(shop, age=timedelta(minutes=age))
+        page = sign_in(shop).get(home).content.decode()
+        assert re.search(r"2 messages are on their way or wait, the oldest made <time [^>]*>3\Wmin ago</time>\.", page)
+        assert "on their way or" not in sign_in(shop, Role.VIEWER).get(home).content.decode()
 
     @pytest.mark.parametrize(("age", "code"), [(6, "smtp_later"), (0, "smtp_unreachable"), (4, "")])
     def test_what_is_no_outage(self, shop: Acme, age: int, code: str) -> None:
         """One address that is told to wait, a hiccup, and a queue that moves."""
         self.waiting(shop, age=timedelta(minutes=age), code=code)
         Delivery.objects.filter(state="waiting").update(due_at=timezone.now() + timedelta(minutes=1))
-        assert outage(now=timezone.now()) is None
+        assert trouble() is None
 
     def test_it_costs_little(self, shop: Acme, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
         self.waiting(shop, age=timedelta(minutes=2), code="smtp_unreachable")
         with django_assert_max_num_queries(2):
-            outage(now=timezone.now())
+            trouble()
 
 
 @pytest.mark.django_db

@@ -155,7 +155,7 @@ class TestDoors:
 
     def test_health_and_readiness(self, client: Client) -> None:
         assert client.get("/healthz").content == b"ok\n"
-        assert client.get("/readyz").content == b"ready\n"
+        assert client.get("/readyz").content == b"ready\nqueue: 0\n"
 
 
 class TestMarkup:

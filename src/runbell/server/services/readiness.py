@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Min, Q, QuerySet
 
 from runbell.core.because import Because
 from runbell.server.db import outbox
@@ -35,6 +36,16 @@ class Outage:
     because: Because | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many messages are on their way or wait, and when the oldest was made. `stuck_since`: of any account, when the oldest was made that
+    a way out holds up which is down."""
+
+    count: int
+    oldest_at: datetime | None
+    stuck_since: datetime | None = None
+
+
 def not_ready_because() -> str:
     """Empty when requests can be served; otherwise why not, without a name or a password in it."""
     try:
@@ -59,13 +70,26 @@ def has_worker() -> bool:
     return is_heard()
 
 
-def outage(*, now: datetime) -> Outage | None:
-    """Trouble with the way out, or messages that are long due. Two look-ups in the small index of what is pending."""
-    scale = settings.RUNBELL_TIME_SCALE
-    pending = Delivery.objects.extra(where=[outbox.PENDING_SQL])  # noqa: S610  a literal, so that SQLite uses the index
-    tried = pending.filter(last_because__isnull=False, created_at__lt=now - DOWN * scale)
-    for since, because in tried.order_by("created_at").values_list("created_at", "last_because")[:100]:
-        if because["code"] in WAYS_DOWN:
-            return Outage(since, Because.from_json(because))
+def queue(*, now: datetime, account_id: int | None = None) -> Queue:
+    """Of one account, or of all. One look-up in the small index of what is pending."""
+    own = Q(account=account_id) if account_id else None
+    is_stuck = Q(last_because__isnull=False, created_at__lt=now - DOWN * settings.RUNBELL_TIME_SCALE, last_because__code__in=WAYS_DOWN)
+    return Queue(
+        **_pending().aggregate(
+            count=Count("pk", filter=own), oldest_at=Min("created_at", filter=own), stuck_since=Min("created_at", filter=is_stuck)
+        )
+    )
+
+
+def outage(seen: Queue, *, now: datetime) -> Outage | None:
+    """Trouble with the way out, or messages that are long due. One look-up more."""
+    if seen.stuck_since:
+        stuck = _pending().filter(created_at=seen.stuck_since, last_because__code__in=WAYS_DOWN)
+        because = stuck.values_list("last_because", flat=True).first()
+        return Outage(seen.stuck_since, Because.from_json(because) if because else None)
     due = min((at for lane, accounts in outbox.next_due().items() if lane != outbox.LOST_RUNS for at in accounts.values()), default=now)
-    return Outage(due) if due < now - LATE * scale else None
+    return Outage(due) if due < now - LATE * settings.RUNBELL_TIME_SCALE else None
+
+
+def _pending() -> QuerySet[Delivery]:
+    return Delivery.objects.extra(where=[outbox.PENDING_SQL]).order_by()  # noqa: S610  a literal, so that SQLite uses the index

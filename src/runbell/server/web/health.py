@@ -1,5 +1,6 @@
 """For monitors and orchestrators: words alone, since anybody may ask."""
 
+from datetime import datetime
 from hmac import compare_digest
 from ipaddress import ip_address
 from time import monotonic
@@ -10,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from runbell.server.services.metrics import as_text, metrics
-from runbell.server.services.readiness import has_worker, not_ready_because, outage
+from runbell.server.services.readiness import Outage, Queue, has_worker, not_ready_because, outage, queue
 
 GRACE = 60.0  # seconds without a worker: `serve` starts it beside us, and a deployment replaces it
 
@@ -36,14 +37,26 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """503: requests cannot be served, or nobody sends. Trouble with a way out is told with 200: reports are still taken and kept."""
+    """503: requests cannot be served, or nobody sends. Trouble with a way out is told with 200: reports are still taken and kept.
+    On a second line, how many messages wait, and for how long the oldest."""
     problem = not_ready_because() or ("no worker runs" if WATCH.is_worker_missing() else "")
     if problem:
         return _plain(problem, 503)
-    trouble = outage(now=timezone.now())
+    now = timezone.now()
+    seen = queue(now=now)
+    return _plain(f"{_state(outage(seen, now=now))}\n{_depth(seen, now)}", 200)
+
+
+def _state(trouble: Outage | None) -> str:
     if trouble is None:
-        return _plain("ready", 200)
-    return _plain("ready; trouble with a transport, messages wait" if trouble.because else "ready; messages are late", 200)
+        return "ready"
+    return "ready; trouble with a transport, messages wait" if trouble.because else "ready; messages are late"
+
+
+def _depth(seen: Queue, now: datetime) -> str:
+    if not seen.oldest_at:
+        return "queue: 0"
+    return f"queue: {seen.count}, oldest {max((now - seen.oldest_at).total_seconds(), 0):.0f} s"
 
 
 def prometheus(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from runbell.server.services.home_pages import FILTERS, Home, Wish, home_page
 from runbell.server.services.job_pages import whom_to_ask
 from runbell.server.services.live import home_stamp
 from runbell.server.services.mail_check import ways
-from runbell.server.services.readiness import outage
+from runbell.server.services.readiness import outage, queue
 from runbell.server.services.tokens import AlreadyMade, TokenWish, issue_token, list_tokens
 from runbell.server.web.edge import Page, landing, member_page
 from runbell.server.web.live import BUSY, CALM, is_part, live
@@ -62,6 +62,7 @@ def _home(page: Page, etag: str, now: datetime) -> HttpResponse:
         return _first_run(page, etag)
     if page.request.headers.get("HX-Target") == FIRST_RUN:
         return HttpResponse(headers={"HX-Redirect": page.request.path})  # not a reload: the page may be the answer to a POST
+    seen = queue(now=now, account_id=page.actor.account_id)
     return page.render(
         "runbell/home_live.html" if is_part(page) else "runbell/home.html",
         section="jobs",
@@ -75,7 +76,8 @@ def _home(page: Page, etag: str, now: datetime) -> HttpResponse:
         chosen=_chosen(found, wish),
         changed_at=_changed_at(found),
         banner=_banner(page),
-        outage=outage(now=now),
+        queue=seen if page.actor.may(Action.CHECK_MAIL) else None,
+        outage=outage(seen, now=now),
     )
 
 
