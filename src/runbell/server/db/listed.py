@@ -1,6 +1,8 @@
-"""Many rows as one parameter, a JSON list of lists: the SQL stays the same, however many there are, and nothing is cut up and put together anew.
+"""Many rows as one parameter, a JSON list of lists:
 
-f"SELECT {item(0, 'bigint')}, {item(1, 'text')} FROM {items()}", [listed([(1, "a"), (2, "b")])]
+    f"SELECT {item(0, 'bigint')}, {item(1, 'text')} FROM {items()}", [listed([(1, "a"), (2, "b")])]
+
+The SQL stays the same, however many there are, and no driver cuts it up and puts it together anew.
 """
 
 import json
