@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USER = "nobody"
+PATIENCE = 20.0  # seconds
 CARELESS = ("fsync=off", "full_page_writes=off")
 
 
@@ -51,13 +52,22 @@ class Cluster:
 
     def start(self) -> None:
         given = ("listen_addresses=", f"unix_socket_directories={self.home}", "max_connections=60", *self.options)
-        options = [word for option in given for word in ("-c", option)]
+        end = time.monotonic() + PATIENCE
+        while not self._has_started([word for option in given for word in ("-c", option)]):
+            said = (self.home / "log").read_text()[-4000:]
+            # A backend that was just born when its postmaster was killed sees only a moment later that it has no parent.
+            if "is still in use" not in said or time.monotonic() > end:
+                sys.exit(f"PostgreSQL did not start:\n{said}")
+            time.sleep(0.2)
+
+    def _has_started(self, options: list[str]) -> bool:
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(unprivileged(binary("postgres"), "-D", self._data, *options), stdout=log, stderr=log, cwd="/")
         while subprocess.run([binary("pg_isready"), "-q", "-h", self.home, "-t", "60"], check=False).returncode:
             if self.process.poll() is not None:
-                sys.exit(f"PostgreSQL did not start:\n{(self.home / 'log').read_text()[-4000:]}")
+                return False
             time.sleep(0.05)
+        return True
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """SIGQUIT: at once, as pg_ctl's "immediate"; SIGINT: its "fast"."""

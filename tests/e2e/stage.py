@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +43,16 @@ def failed(key: str) -> dict[str, Any]:
         "finished_at": "2026-11-24T02:12:04Z",
         "steps": [{"index": 1, "command": "dbt build", "exit_code": 1}],
     }
+
+
+@contextmanager
+def reporters() -> Iterator[ThreadPoolExecutor]:
+    """Four at a time. When something else fails, those that have not begun are called off."""
+    pool = ThreadPoolExecutor(4)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from random import Random
 from tests.e2e.conftest import Database
 from tests.e2e.counts import Count, expected, mails_in
 from tests.e2e.processes import children, family, kill, wait_until
-from tests.e2e.stage import BARE, RUNBELL, Server, Victim, running, sink
+from tests.e2e.stage import BARE, RUNBELL, Server, Victim, reporters, running, sink
 from tests.fakes.smtp_server import SmtpServer
 from tools.with_postgres import Cluster
 
@@ -54,7 +54,7 @@ class Load:
 def test_a_kill_loses_nothing_and_repeats_no_more_than_was_in_flight(tmp_path: Path, database: Database, counted: Count) -> None:
     record, dice = tmp_path / "mails", Random(SEED)
     env = {"RUNBELL_TIME_SCALE": SCALE, **database.env}
-    with sink(record) as smtp, running(tmp_path / "home", RUNBELL_SMTP_URL=smtp, **env) as server, ThreadPoolExecutor(4) as pool:
+    with sink(record) as smtp, running(tmp_path / "home", RUNBELL_SMTP_URL=smtp, **env) as server, reporters() as pool:
         server.furnish(RECIPIENTS)
         kills: list[Kill] = [partial(kill_and_start, server, victim) for victim in VICTIMS]
         if database.cluster:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -15,7 +14,7 @@ import pytest
 from tests.e2e.conftest import LONG, Database
 from tests.e2e.counts import Count, expected, mails_in
 from tests.e2e.processes import frozen, wait_until
-from tests.e2e.stage import RUNBELL, Server, running, sink
+from tests.e2e.stage import RUNBELL, Server, reporters, running, sink
 from tests.fakes.smtp_server import HOLD, SmtpServer
 
 RECIPIENTS = ("ada@partner.example", "bob@partner.example", "eve@partner.example")
@@ -37,7 +36,7 @@ def test_two_workers_after_the_same_expired_lease(tmp_path: Path, on_postgres: D
     with (
         SmtpServer(record=record) as smtp,
         running(tmp_path / "home", RUNBELL_SMTP_URL=smtp.url, RUNBELL_TIME_SCALE=SCALE, **on_postgres.env) as server,
-        ThreadPoolExecutor(4) as pool,
+        reporters() as pool,
     ):
         server.furnish(RECIPIENTS)
         smtp.always("data", HOLD)
@@ -82,7 +81,7 @@ def test_a_database_that_drops_its_connections_or_restarts_costs_no_message(tmp_
     with (
         sink(record) as smtp,
         running(tmp_path / "home", RUNBELL_SMTP_URL=smtp, RUNBELL_TIME_SCALE=SCALE, **on_postgres.env) as server,
-        ThreadPoolExecutor(4) as pool,
+        reporters() as pool,
     ):
         server.furnish(RECIPIENTS)
         process, pids, reports = server.process, server.worker(), []
@@ -118,7 +117,7 @@ def restart(database: Database) -> None:
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=LONG)], indirect=True)
 def test_a_burst_is_accepted_and_told_whole(tmp_path: Path, database: Database, counted: Count) -> None:
     record = tmp_path / "mails"
-    with sink(record) as smtp, running(tmp_path / "home", RUNBELL_SMTP_URL=smtp, **database.env) as server, ThreadPoolExecutor(4) as pool:
+    with sink(record) as smtp, running(tmp_path / "home", RUNBELL_SMTP_URL=smtp, **database.env) as server, reporters() as pool:
         server.furnish(RECIPIENTS[:1])
         batches = [[f"cli:{number}" for number in range(first, min(first + BATCH, BURST))] for first in range(0, BURST, BATCH)]
         began = time.monotonic()
