@@ -1,13 +1,15 @@
 """Reports into a real server: how many it accepts, and at what price."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 
-from bench.bell import LOUD, QUIET, Bell, standing
-from bench.processes import spent_seconds
-from bench.rates import Rate
+from bench.bell import LOUD, QUIET, Bell, free_port, standing
+from bench.processes import running, spent_seconds
+from bench.rates import Rate, rate_row
 from bench.stores import Store, stores
 from bench.table import Row
 
@@ -44,15 +46,32 @@ def _accepted(bell: Bell, store: Store) -> Iterator[Row]:
         for environment, told, aim in ((QUIET, "nobody told", None), (LOUD, f"{RECIPIENTS} deliveries each", AIMS[store.name])):
             singles(bell, WARM, environment, spent)
             store.look_around(bell)
-            yield _row(f"{store.name}: reports one by one, {CLIENTS} clients, {told}", singles(bell, REPORTS, environment, spent), aim)
+            one = singles(bell, REPORTS, environment, spent)
+            yield rate_row(f"{store.name}: reports one by one, {CLIENTS} clients, {told}", one, aim)
+        beside = _plain(bell, store)
+        again = singles(bell, REPORTS, LOUD, spent)  # a machine may be slower a minute later
+        yield rate_row(f"{store.name}: the same, by a plain view of Django and Ninja", beside)
+        share = f"{Rate.mean(one, again).cost_ms / beside.cost_ms:.2f} ×"
+        yield Row(f"{store.name}: a report ÷ one of the plain view", share, "processor time")
         batches(bell, 1, LOUD, spent)
         found = batches(bell, BATCHES, LOUD, spent)
-        yield _row(f"{store.name}: reports in batches of {BATCH}, {RECIPIENTS} deliveries each", found, AIM_IN_A_BATCH)
+        yield rate_row(f"{store.name}: reports in batches of {BATCH}, {RECIPIENTS} deliveries each", found, AIM_IN_A_BATCH)
 
 
-def _row(what: str, rate: Rate, aim: float | None) -> Row:
-    cost = f"{rate.cost_ms:.2f} ms of processor each"
-    return Row(what, f"{rate.per_second:.0f}/s", cost, f"≤ {aim} ms" if aim else "", rate.cost_ms <= aim if aim else None)
+def _plain(bell: Bell, store: Store) -> Rate:
+    """The same reports, by `bench.plain` with a database of its own."""
+    peer, home = copy(bell), bell.home / "plain"
+    peer.port = free_port()
+    home.mkdir()
+    words = (sys.executable, "-m", "bench.plain.serve", str(peer.port), bell.token, str(RECIPIENTS))
+    with running(words, {**bell.base, "RUNBELL_HOME": str(home), **store.settings()}, bell.home / "server.log") as web:
+        peer.wait_for_web()
+
+        def spent() -> float:
+            return store.spent(web.pid)
+
+        singles(peer, WARM, LOUD, spent)
+        return singles(peer, REPORTS, LOUD, spent)
 
 
 def singles(bell: Bell, count: int, environment: str, spent: Spent) -> Rate:
