@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.table import Row
 CLIENTS = 4
 RECIPIENTS = 3
 WARM, REPORTS, MAILED = 100, 800, 300
+ROUNDS = 4
 BATCH, BATCHES = 500, 4
 AIMS = {"SQLite": 1.6, "PostgreSQL": 2.5}  # ms of a report that comes alone
 AIM_IN_A_BATCH = 0.8
@@ -43,22 +45,23 @@ def _accepted(bell: Bell, store: Store) -> Iterator[Row]:
         def spent() -> float:
             return store.spent(web.pid)
 
-        for environment, told, aim in ((QUIET, "nobody told", None), (LOUD, f"{RECIPIENTS} deliveries each", AIMS[store.name])):
-            singles(bell, WARM, environment, spent)
-            store.look_around(bell)
-            one = singles(bell, REPORTS, environment, spent)
-            yield rate_row(f"{store.name}: reports one by one, {CLIENTS} clients, {told}", one, aim)
-        beside = _plain(bell, store)
-        again = singles(bell, REPORTS, LOUD, spent)  # a machine may be slower a minute later
+        singles(bell, WARM, QUIET, spent)
+        singles(bell, WARM, LOUD, spent)
+        store.look_around(bell)
+        yield rate_row(f"{store.name}: reports one by one, {CLIENTS} clients, nobody told", singles(bell, REPORTS, QUIET, spent))
+        with _plain(bell, store) as plain:  # in turns: a machine may be slower a minute later
+            pairs = [(singles(bell, REPORTS // ROUNDS, LOUD, spent), plain(REPORTS // ROUNDS)) for _ in range(ROUNDS)]
+        ours, beside = (Rate.mean(*rates) for rates in zip(*pairs, strict=True))
+        yield rate_row(f"{store.name}: reports one by one, {CLIENTS} clients, {RECIPIENTS} deliveries each", ours, AIMS[store.name])
         yield rate_row(f"{store.name}: the same, by a plain view of Django and Ninja", beside)
-        share = f"{Rate.mean(one, again).cost_ms / beside.cost_ms:.2f} ×"
-        yield Row(f"{store.name}: a report ÷ one of the plain view", share, "processor time")
+        yield Row(f"{store.name}: a report ÷ one of the plain view", f"{ours.cost_ms / beside.cost_ms:.2f} ×", "processor time")
         batches(bell, 1, LOUD, spent)
         found = batches(bell, BATCHES, LOUD, spent)
         yield rate_row(f"{store.name}: reports in batches of {BATCH}, {RECIPIENTS} deliveries each", found, AIM_IN_A_BATCH)
 
 
-def _plain(bell: Bell, store: Store) -> Rate:
+@contextmanager
+def _plain(bell: Bell, store: Store) -> Iterator[Callable[[int], Rate]]:
     """The same reports, by `bench.plain` with a database of its own."""
     peer, home = copy(bell), bell.home / "plain"
     peer.port = free_port()
@@ -66,12 +69,8 @@ def _plain(bell: Bell, store: Store) -> Rate:
     words = (sys.executable, "-m", "bench.plain.serve", str(peer.port), bell.token, str(RECIPIENTS))
     with running(words, {**bell.base, "RUNBELL_HOME": str(home), **store.settings()}, bell.home / "server.log") as web:
         peer.wait_for_web()
-
-        def spent() -> float:
-            return store.spent(web.pid)
-
-        singles(peer, WARM, LOUD, spent)
-        return singles(peer, REPORTS, LOUD, spent)
+        singles(peer, WARM, LOUD, lambda: 0)
+        yield lambda count: singles(peer, count, LOUD, lambda: store.spent(web.pid))
 
 
 def singles(bell: Bell, count: int, environment: str, spent: Spent) -> Rate:
