@@ -1,6 +1,7 @@
 """Draws the rates that stand in bench/results/latest.md: `python -m bench.plot` writes bench/results/latest.svg.
 
-A bar for each "…/s", as long as it is of its section's largest. Where a section has rows of "Runbell", the others are its references.
+A bar for each "…/s", as long as it is of its section's largest. Where a section has rows of "Runbell", the others are its references; so is
+everywhere what is done "by" somebody else.
 """
 
 import re
@@ -55,7 +56,8 @@ def _bars(found: Rates, y: int) -> Iterator[str]:
     room = WIDTH - 2 * MARGIN - NAMES - VALUES
     for number, (what, rate) in enumerate(found.items()):
         top, length = y + number * LINE, max(rate / longest * room, 1)
-        kind = "theirs" if is_compared and not what.startswith("Runbell") else "ours"
+        is_theirs = ", by a " in what or (is_compared and not what.startswith("Runbell"))
+        kind = "theirs" if is_theirs else "ours"
         yield f'<text x="{MARGIN}" y="{top + 12}">{escape(what)}</text>'
         yield f'<rect class="{kind}" x="{MARGIN + NAMES}" y="{top}" width="{length:.1f}" height="{BAR}" rx="2"/>'
         yield f'<text class="value" x="{MARGIN + NAMES + length + 6:.1f}" y="{top + 12}">{rate:,}</text>'
