@@ -62,5 +62,5 @@ def test_two_failures_of_a_job_have_subjects_that_tell_their_runs_apart(shop: Ac
     subjects = {
         to: sorted(mail.headers["Subject"] for mail in relay.mails if mail.recipients == (to,)) for to in (MACHINES[1], "ada@acme.test")
     }
-    assert subjects[MACHINES[1]] == [f"FAILED · nightly · Production · #{run.pk}" for run in runs]
+    assert subjects[MACHINES[1]] == sorted(f"FAILED · nightly · Production · #{run.pk}" for run in runs)
     assert subjects["ada@acme.test"] == ["FAILED · nightly · Production"] * 2
