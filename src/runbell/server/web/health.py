@@ -1,4 +1,4 @@
-"""For monitors and orchestrators: words alone, since anybody may ask."""
+"""For monitors and orchestrators: words, and how much waits on the whole server, since anybody may ask. No account, address or job is told."""
 
 from datetime import datetime
 from hmac import compare_digest
